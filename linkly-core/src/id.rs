@@ -1,0 +1,61 @@
+//! Ids: UUIDs of version 7 (RFC 9562, section 5.7), which order by the time they carry.
+
+use chrono::{DateTime, Utc};
+use rand::Rng;
+use uuid::{Builder, Uuid};
+
+/// A new id that carries `at`, with 74 random bits.
+pub fn new_id(at: DateTime<Utc>) -> Uuid {
+    let mut random = [0; 10];
+    rand::rng().fill_bytes(&mut random);
+    Builder::from_unix_timestamp_millis(millis(at), &random).into_uuid()
+}
+
+/// The id of a row that was written without one: the same row always gets the same id.
+///
+/// It carries `at` and `row`, the number of the row in its table.
+pub fn derived_id(at: DateTime<Utc>, row: i64) -> Uuid {
+    let mut tail = [0; 10];
+    tail[2..].copy_from_slice(&row.to_be_bytes());
+    Builder::from_unix_timestamp_millis(millis(at), &tail).into_uuid()
+}
+
+/// The smallest id that carries `at`: where a range of time begins among ids.
+pub fn first_id(at: DateTime<Utc>) -> Uuid {
+    Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid()
+}
+
+/// The time that an id carries; `None` when it is not of version 7.
+pub fn time_of(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}
+
+/// Milliseconds since 1970; what came before counts as 1970.
+fn millis(at: DateTime<Utc>) -> u64 {
+    u64::try_from(at.timestamp_millis()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_carries_its_time_and_orders_by_it() {
+        let at = DateTime::from_timestamp_millis(1_767_225_600_123).unwrap();
+        let later = DateTime::from_timestamp_millis(1_767_225_600_124).unwrap();
+        for id in [new_id(at), derived_id(at, 1), derived_id(at, i64::MAX), first_id(at)] {
+            assert_eq!(id.get_version_num(), 7);
+            assert_eq!(time_of(id), Some(at));
+            assert!(first_id(at) <= id && id < first_id(later), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_row_always_derives_the_same_id_and_no_other_row_does() {
+        let at = DateTime::from_timestamp_millis(1_767_225_600_123).unwrap();
+        assert_eq!(derived_id(at, 7), derived_id(at, 7));
+        let ids: std::collections::BTreeSet<_> = (0..2_000).map(|row| derived_id(at, row)).collect();
+        assert_eq!(ids.len(), 2_000);
+    }
+}

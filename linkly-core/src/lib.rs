@@ -1,0 +1,30 @@
+//! Short links for any Axum or Actix app.
+
+mod click;
+mod clock;
+mod code;
+mod code_policy;
+mod domain;
+mod error;
+mod id;
+mod link;
+mod target;
+mod traits;
+mod url_hash;
+mod url_policy;
+
+pub use chrono;
+pub use uuid::Uuid;
+
+pub use click::{Click, MAX_CLICK_TEXT_BYTES};
+pub use clock::{Clock, ManualClock, SystemClock, Tick, whole_millis};
+pub use code::{Code, MAX_CODE_BYTES, MAX_KEY_BYTES};
+pub use code_policy::{CodeGenerator, CodePolicy, Folding};
+pub use domain::{Domain, MAX_DOMAIN_BYTES};
+pub use error::{Error, Result, Source};
+pub use id::{derived_id, first_id, new_id, time_of};
+pub use link::{Link, MAX_METADATA_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_TITLE_BYTES, Metadata, RedirectStatus};
+pub use target::{Activity, Target, TargetParts};
+pub use traits::*;
+pub use url_hash::url_hash;
+pub use url_policy::{MAX_URL_BYTES, UrlPolicy};

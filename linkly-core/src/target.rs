@@ -1,0 +1,259 @@
+//! Targets: what a redirect needs of a link, and no more.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{Error, Link, RedirectStatus, Result, url_policy};
+
+/// The parts of a [`Target`], for stores and caches that read their own rows.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TargetParts {
+    /// The link's id.
+    pub id: Uuid,
+    /// Where the link leads, as it is stored.
+    pub url: String,
+    /// How the redirect is answered.
+    pub redirect: RedirectStatus,
+    /// Whether the query of the short URL is added to the target's.
+    pub forward_query: bool,
+    /// Whether the link has `max_clicks`.
+    pub limited: bool,
+    /// From when on the link leads anywhere.
+    pub active_from: Option<DateTime<Utc>>,
+    /// From when on it no longer does.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The link's tags.
+    pub tags: Vec<String>,
+}
+
+impl TargetParts {
+    /// A target without options.
+    pub fn new(id: Uuid, url: impl Into<String>) -> Self {
+        Self {
+            id,
+            url: url.into(),
+            redirect: RedirectStatus::default(),
+            forward_query: false,
+            limited: false,
+            active_from: None,
+            expires_at: None,
+            tags: Vec::new(),
+        }
+    }
+}
+
+/// What a redirect needs of a link, packed: caches hold these. Cloning is one reference count.
+///
+/// A stored URL may have been written by another program, so it is checked here again. One that
+/// only holds characters which a `Location` header cannot is serialised. Any other that cannot stand
+/// there makes an unfit target: [`check`](Self::check) says so, and the engine answers with that
+/// error instead of a redirect.
+#[derive(Clone, PartialEq)]
+pub struct Target(Arc<Packed>);
+
+#[derive(PartialEq)]
+struct Packed {
+    id: Uuid,
+    /// Milliseconds since 1970; `i64::MIN` is from the beginning.
+    active_from: i64,
+    /// Milliseconds since 1970; `i64::MAX` is never.
+    expires_at: i64,
+    /// The URL, then each tag behind a line feed.
+    text: Box<str>,
+    url_len: usize,
+    redirect: RedirectStatus,
+    forward_query: bool,
+    limited: bool,
+    fit: bool,
+}
+
+/// Whether a link leads anywhere at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Not yet.
+    Pending,
+    /// Yes.
+    Active,
+    /// No longer.
+    Expired,
+}
+
+impl Target {
+    /// Packs the parts. Tags with control characters are left out (the rules of
+    /// [`Link`](crate::Link) do not let one in).
+    pub fn new(parts: TargetParts) -> Self {
+        let repaired = url_policy::repair_stored(&parts.url).map(std::borrow::Cow::into_owned);
+        let fit = repaired.is_ok();
+        let mut text = repaired.unwrap_or(parts.url);
+        let url_len = text.len();
+        for tag in parts.tags.iter().filter(|tag| !tag.chars().any(char::is_control)) {
+            text.push('\n');
+            text.push_str(tag);
+        }
+        Self(Arc::new(Packed {
+            id: parts.id,
+            active_from: parts.active_from.map_or(i64::MIN, |at| at.timestamp_millis()),
+            expires_at: parts.expires_at.map_or(i64::MAX, |at| at.timestamp_millis()),
+            text: text.into_boxed_str(),
+            url_len,
+            redirect: parts.redirect,
+            forward_query: parts.forward_query,
+            limited: parts.limited,
+            fit,
+        }))
+    }
+
+    /// The parts again, as a cache elsewhere sends them.
+    pub fn to_parts(&self) -> TargetParts {
+        TargetParts {
+            id: self.id(),
+            url: self.url().to_owned(),
+            redirect: self.redirect(),
+            forward_query: self.forward_query(),
+            limited: self.is_limited(),
+            active_from: self.active_from(),
+            expires_at: self.expires_at(),
+            tags: self.tags().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Whether the URL can stand in a `Location` header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnfitRow`] with the rule that the stored URL breaks.
+    pub fn check(&self) -> Result<()> {
+        if self.0.fit {
+            return Ok(());
+        }
+        let reason = url_policy::check_stored(self.url()).err().unwrap_or("it is not a URL");
+        Err(Error::unfit_row("url", self.url(), reason))
+    }
+
+    /// The link's id.
+    pub fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    /// Where the link leads. Goes into a header only when [`check`](Self::check) passes; targets
+    /// that come out of [`Linkly::resolve`](crate::Linkly::resolve) have passed.
+    pub fn url(&self) -> &str {
+        &self.0.text[..self.0.url_len]
+    }
+
+    /// How the redirect is answered.
+    pub fn redirect(&self) -> RedirectStatus {
+        self.0.redirect
+    }
+
+    /// Whether the query of the short URL is added to the target's.
+    pub fn forward_query(&self) -> bool {
+        self.0.forward_query
+    }
+
+    /// Whether the link has `max_clicks`, so that each redirect must be granted by the store.
+    pub fn is_limited(&self) -> bool {
+        self.0.limited
+    }
+
+    /// From when on the link leads anywhere.
+    pub fn active_from(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.0.active_from)
+    }
+
+    /// From when on it no longer does.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.0.expires_at)
+    }
+
+    /// The link's tags.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.0.text[self.0.url_len..].split('\n').skip(1)
+    }
+
+    /// Whether the link depends on the wall clock at all.
+    pub fn is_timed(&self) -> bool {
+        self.0.active_from != i64::MIN || self.0.expires_at != i64::MAX
+    }
+
+    /// Whether the link leads anywhere at `now`: from `active_from` on, until before `expires_at`.
+    pub fn activity(&self, now: DateTime<Utc>) -> Activity {
+        let now = now.timestamp_millis();
+        if now < self.0.active_from {
+            Activity::Pending
+        } else if now < self.0.expires_at {
+            Activity::Active
+        } else {
+            Activity::Expired
+        }
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        2 * size_of::<usize>() + size_of::<Packed>() + self.0.text.len()
+    }
+}
+
+impl From<&Link> for Target {
+    fn from(link: &Link) -> Self {
+        Self::new(TargetParts {
+            id: link.id,
+            url: link.url.clone(),
+            redirect: link.redirect,
+            forward_query: link.forward_query,
+            limited: link.max_clicks.is_some(),
+            active_from: link.active_from,
+            expires_at: link.expires_at,
+            tags: link.tags.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_parts().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_come_back() {
+        let mut parts = TargetParts::new(Uuid::from_u128(7), "https://iii.dev/é?a=%0A".replace('é', "e"));
+        parts.tags = vec!["a".into(), "b c".into()];
+        parts.limited = true;
+        parts.expires_at = DateTime::from_timestamp_millis(1_000);
+        let target = Target::new(parts.clone());
+        assert_eq!(target.to_parts(), parts);
+        assert!(target.check().is_ok() && target.is_timed());
+    }
+
+    #[test]
+    fn an_unfit_url_is_an_error_and_never_a_header() {
+        for url in ["", "iii.dev", "javascript:alert(1)", "https://a\r\nX: y", "https://a b", "https://", "/x"] {
+            let target = Target::new(TargetParts::new(Uuid::nil(), url));
+            assert!(matches!(target.check(), Err(Error::UnfitRow { what: "url", .. })), "{url:?} passed");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_from_its_activation_until_before_its_expiry() {
+        let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
+        let mut parts = TargetParts::new(Uuid::nil(), "https://iii.dev");
+        (parts.active_from, parts.expires_at) = (Some(at(10)), Some(at(20)));
+        let target = Target::new(parts);
+        let seen: Vec<_> = [9, 10, 19, 20].map(|millis| target.activity(at(millis))).into();
+        assert_eq!(seen, [Activity::Pending, Activity::Active, Activity::Active, Activity::Expired]);
+    }
+
+    #[test]
+    fn a_target_is_small() {
+        assert!(size_of::<Packed>() <= 72, "{}", size_of::<Packed>());
+    }
+}
