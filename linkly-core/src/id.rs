@@ -31,9 +31,12 @@ pub fn time_of(id: Uuid) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
-/// Milliseconds since 1970; what came before counts as 1970.
+/// The most milliseconds that an id carries: 48 bits of them, until the year 10889.
+const MOST_MILLIS: u64 = (1 << 48) - 1;
+
+/// Milliseconds since 1970; what came before counts as 1970, what an id cannot carry as its end.
 fn millis(at: DateTime<Utc>) -> u64 {
-    u64::try_from(at.timestamp_millis()).unwrap_or(0)
+    u64::try_from(at.timestamp_millis()).unwrap_or(0).min(MOST_MILLIS)
 }
 
 #[cfg(test)]
@@ -49,6 +52,14 @@ mod tests {
             assert_eq!(time_of(id), Some(at));
             assert!(first_id(at) <= id && id < first_id(later), "{id}");
         }
+    }
+
+    #[test]
+    fn times_that_no_id_can_carry_stay_at_the_ends() {
+        assert_eq!(first_id(DateTime::<Utc>::MIN_UTC), first_id(DateTime::UNIX_EPOCH));
+        let last = DateTime::from_timestamp_millis(MOST_MILLIS as i64).unwrap();
+        assert_eq!(first_id(DateTime::<Utc>::MAX_UTC), first_id(last));
+        assert!(new_id(Utc::now()) < first_id(DateTime::<Utc>::MAX_UTC));
     }
 
     #[test]
