@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::link_store::only;
@@ -92,8 +92,8 @@ impl TimeRange {
     #[must_use]
     pub fn widened(&self, step: Step) -> Self {
         let until = step.floor(self.until);
-        let until = if until < self.until { until + step.length() } else { until };
-        Self::new(step.floor(self.from), until)
+        let until = if until < self.until { until.checked_add_signed(step.length()) } else { Some(until) };
+        Self::new(step.floor(self.from), until.unwrap_or(self.until))
     }
 }
 
@@ -119,7 +119,10 @@ impl Step {
 
     /// The beginning of the step that `at` is in.
     pub fn floor(self, at: DateTime<Utc>) -> DateTime<Utc> {
-        at.duration_trunc(self.length()).unwrap_or(at)
+        // Not `duration_trunc`, which knows no times behind the year 2262.
+        let millis = at.timestamp_millis();
+        let past = millis.rem_euclid(self.length().num_milliseconds());
+        DateTime::from_timestamp_millis(millis - past).unwrap_or(at)
     }
 }
 
@@ -279,5 +282,15 @@ mod tests {
         assert_eq!(range.widened(Step::Hour), TimeRange::new(at("2026-01-01T10:00:00Z"), at("2026-01-01T11:00:00Z")));
         assert_eq!(range.widened(Step::Day), TimeRange::new(at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z")));
         assert!(range.contains(range.from) && !range.contains(range.until));
+    }
+    #[test]
+    fn a_range_of_any_times_is_widened_without_a_panic() {
+        let ends = TimeRange::new(DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
+        assert_eq!(ends.widened(Step::Day).until, ends.until);
+        assert_eq!(ends.widened(Step::Hour).from, ends.from);
+        let (before, late) = ("1960-03-01T10:20:00Z".parse().unwrap(), "9000-03-01T10:20:00Z".parse().unwrap());
+        let range = TimeRange::new(before, late).widened(Step::Day);
+        let [from, until] = ["1960-03-01T00:00:00Z", "9000-03-02T00:00:00Z"].map(|text| text.parse().unwrap());
+        assert_eq!(range, TimeRange::new(from, until));
     }
 }
