@@ -215,7 +215,12 @@ impl From<&Link> for Target {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_parts().fmt(f)
+        f.debug_struct("Target")
+            .field("id", &self.id())
+            .field("url", &self.url())
+            .field("redirect", &self.redirect())
+            .field("limited", &self.is_limited())
+            .finish_non_exhaustive()
     }
 }
 
