@@ -28,6 +28,10 @@ pub use id::{derived_id, first_id, new_id, time_of};
 pub use link::{Link, MAX_METADATA_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_TITLE_BYTES, Metadata, RedirectStatus};
 pub use memory_store::MemoryStore;
 pub use recorder::{Acknowledge, Overflow, RecorderConfig, VisitorHash, is_bot};
+pub use recorder::{
+    Acknowledge, Capture, DeadLetter, Overflow, Recorder, RecorderConfig, RecorderMetrics, RecorderReport, VisitorHash,
+    is_bot,
+};
 pub use target::{Activity, Target, TargetParts};
 pub use traits::*;
 pub use url_hash::url_hash;
