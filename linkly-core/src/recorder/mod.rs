@@ -26,6 +26,9 @@ mod user_agent;
 mod visitor;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use capture::Capture;
 pub use config::{Acknowledge, Overflow, RecorderConfig};
 pub use dead_letters::DeadLetter;
