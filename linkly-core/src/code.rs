@@ -107,41 +107,69 @@ fn check_key(key: &str) -> Result<(), &'static str> {
         (Some(host), path) => crate::domain::check_host(host).and_then(|()| check_path(path)),
         (None, path) => check_path(path),
     }
+    .map(|_| ())
 }
 
 /// Whether `path` is one or more segments of unreserved characters; the error is the rule it breaks.
-pub(crate) fn check_path(path: &str) -> Result<(), &'static str> {
+pub(crate) fn check_path(path: &str) -> Result<Traits, &'static str> {
     if path.is_empty() {
         return Err("it is empty");
     }
     if path.len() > MAX_CODE_BYTES {
         return Err("it is longer than 128 bytes");
     }
-    if !path.bytes().all(|byte| is_unreserved(byte) || byte == b'/') {
+    let traits = path.bytes().fold(Traits(0), |traits, byte| Traits(traits.0 | TRAITS[byte as usize]));
+    if traits.has(Traits::ILLEGAL) {
         return Err("it may hold only A-Z a-z 0-9 - _ . ~");
     }
     let dotted = |segment: &str| segment.is_empty() || segment == "." || segment == "..";
-    // A segment of a path without `/` and `.` needs no second look.
-    if path.bytes().any(|byte| byte == b'/' || byte == b'.') && path.split('/').any(dotted) {
+    if traits.has(Traits::SLASH | Traits::DOT) && path.split('/').any(dotted) {
         return Err("a segment is empty, \".\" or \"..\"");
     }
-    Ok(())
+    Ok(traits)
 }
 
-/// RFC 3986, section 2.3, as a table: one load a byte on the redirect's path.
-const UNRESERVED: [bool; 256] = {
-    let mut table = [false; 256];
+/// What bytes a path is made of, found in one pass: one load a byte on the redirect's way.
+#[derive(Clone, Copy)]
+pub(crate) struct Traits(u8);
+
+impl Traits {
+    const SLASH: u8 = 1;
+    const DOT: u8 = 2;
+    const UPPER: u8 = 4;
+    const ILLEGAL: u8 = 128;
+
+    const fn has(self, bits: u8) -> bool {
+        self.0 & bits != 0
+    }
+
+    /// Whether there is more than one segment.
+    pub(crate) const fn has_segments(self) -> bool {
+        self.has(Self::SLASH)
+    }
+
+    /// Whether folding to lower case changes anything.
+    pub(crate) const fn has_upper_case(self) -> bool {
+        self.has(Self::UPPER)
+    }
+}
+
+/// The traits of each byte: RFC 3986, section 2.3, and the slash.
+const TRAITS: [u8; 256] = {
+    let mut table = [Traits::ILLEGAL; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~');
+        table[byte] = match byte as u8 {
+            b'A'..=b'Z' => Traits::UPPER,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => 0,
+            b'.' => Traits::DOT,
+            b'/' => Traits::SLASH,
+            _ => Traits::ILLEGAL,
+        };
         byte += 1;
     }
     table
 };
-
-pub(crate) const fn is_unreserved(byte: u8) -> bool {
-    UNRESERVED[byte as usize]
-}
 
 impl Borrow<str> for Code {
     fn borrow(&self) -> &str {

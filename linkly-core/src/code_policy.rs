@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::code::{MAX_CODE_BYTES, check_path};
+use crate::code::{MAX_CODE_BYTES, Traits, check_path};
 use crate::{Error, Result};
 
 /// Whether codes that differ only in the case of their letters are one code.
@@ -94,15 +94,15 @@ impl CodePolicy {
     }
 
     /// Whether `code` can be a code at all under this policy: what every look-up checks.
-    pub(crate) fn check(&self, code: &str) -> Result<(), &'static str> {
-        check_path(code)?;
-        if !self.segments && code.bytes().any(|byte| byte == b'/') {
+    pub(crate) fn check(&self, code: &str) -> Result<Traits, &'static str> {
+        let traits = check_path(code)?;
+        if traits.has_segments() && !self.segments {
             return Err("it has more than one segment");
         }
-        Ok(())
+        Ok(traits)
     }
 
-    fn is_reserved(&self, code: &str) -> bool {
+    pub(crate) fn is_reserved(&self, code: &str) -> bool {
         self.reserved.contains(&*code.to_ascii_lowercase())
     }
 }

@@ -1,0 +1,26 @@
+//! The hash of codes: fast, and under a key that nobody outside knows.
+//!
+//! Whoever asks for codes chooses what is hashed. foldhash under a secret key costs a third of SipHash;
+//! it claims no more than that collisions cannot be prepared without the key, so the key comes from the
+//! system's generator instead of the addresses and the time that foldhash itself would take. Answers
+//! carry no hash, and a chain of collisions ends at the capacity of its shard.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+
+/// Hashes codes, and the text of codes to the same.
+pub(crate) type Hasher = SeedableRandomState;
+
+/// A hasher under a key of its own.
+pub(crate) fn seeded() -> Hasher {
+    static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(secret()));
+    SeedableRandomState::with_seed(secret(), &SHARED)
+}
+
+/// 64 bits that nobody outside the process can know: SipHash under a key from the system.
+pub(crate) fn secret() -> u64 {
+    RandomState::new().hash_one(0)
+}
