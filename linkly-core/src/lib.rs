@@ -10,6 +10,7 @@ mod error;
 mod id;
 mod link;
 mod memory_store;
+mod millis;
 mod recorder;
 mod target;
 mod traits;

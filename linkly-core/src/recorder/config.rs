@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::VisitorHash;
-use crate::{Error, Result};
+use crate::{Error, Result, millis};
 
 /// The most captures that one batch can be told to hold.
 const MAX_BATCH: usize = 65_536;
@@ -65,8 +65,11 @@ pub struct RecorderConfig {
     pub capacity: usize,
     /// The most clicks of one call of the sink. Default: 1,000; at most 65,536.
     pub batch: usize,
-    /// How long a capture waits for others to share its batch, when clicks are acknowledged once
-    /// they are [`Enqueued`](Acknowledge::Enqueued). Default: 100 ms.
+    /// How many batches may go at once in a flush interval, without waiting for others, when clicks are
+    /// [`Enqueued`](Acknowledge::Enqueued): a click that comes alone is written at once. Default: 10.
+    pub at_once: u32,
+    /// How long a capture waits, under load, for others to share its batch, when clicks are acknowledged
+    /// once they are [`Enqueued`](Acknowledge::Enqueued). Default: 100 ms.
     #[serde(rename = "flush_interval_ms", with = "millis")]
     pub flush_interval: Duration,
     /// The longest pause before the first retry of a batch. It doubles with each retry, and the pause
@@ -97,6 +100,7 @@ impl Default for RecorderConfig {
             overflow: Overflow::default(),
             capacity: 65_536,
             batch: 1_000,
+            at_once: 10,
             flush_interval: Duration::from_millis(100),
             first_backoff: Duration::from_millis(50),
             most_backoff: Duration::from_secs(5),
@@ -134,6 +138,13 @@ impl RecorderConfig {
     #[must_use]
     pub fn with_batch(mut self, batch: usize) -> Self {
         self.batch = batch;
+        self
+    }
+
+    /// Chooses how many batches may go at once in a flush interval; with 0 every capture waits for others.
+    #[must_use]
+    pub fn with_at_once(mut self, at_once: u32) -> Self {
+        self.at_once = at_once;
         self
     }
 
@@ -179,17 +190,6 @@ impl RecorderConfig {
             Some((what, _)) => Err(Error::invalid(what, "it is zero")),
             None => Ok(()),
         }
-    }
-}
-
-/// Durations as whole milliseconds.
-pub(super) mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer};
-
-    pub(in crate::recorder) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
 

@@ -20,6 +20,7 @@ mod enrich;
 mod group;
 mod ledger;
 mod metrics;
+mod pace;
 mod queue;
 mod referrer;
 mod user_agent;
@@ -52,23 +53,12 @@ fn closed() -> Error {
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
-/// use linkly_core::{Capture, Click, ClickSink, Code, Recorder, RecorderConfig, Result, chrono::Utc};
-///
-/// #[derive(Debug)]
-/// struct Print;
-///
-/// #[async_trait::async_trait]
-/// impl ClickSink for Print {
-///     async fn record(&self, clicks: &[Click]) -> Result<()> {
-///         clicks.iter().for_each(|click| println!("{} {:?}", click.code, click.browser));
-///         Ok(())
-///     }
-/// }
+/// use linkly_core::{Capture, Code, MemoryStore, Recorder, RecorderConfig, chrono::Utc};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<()> {
+/// # async fn main() -> linkly_core::Result<()> {
 /// let runtime = tokio::runtime::Handle::current();
-/// let recorder = Recorder::start(Arc::new(Print), RecorderConfig::default(), &runtime)?;
+/// let recorder = Recorder::start(Arc::new(MemoryStore::new()), RecorderConfig::default(), &runtime)?;
 /// recorder.record(Capture::new(Code::new("iii")?, Utc::now()).with_user_agent("curl/8.5.0")).await?;
 /// let report = recorder.shutdown(Duration::from_secs(5)).await;
 /// assert_eq!((report.written, report.not_written), (1, 0));
@@ -93,7 +83,8 @@ fn closed() -> Error {
 /// # When a batch is written
 ///
 /// With [`Acknowledge::Enqueued`], once it is full or its first capture has waited for
-/// [`flush_interval`](RecorderConfig::flush_interval). With [`Acknowledge::Durable`], at once when no
+/// [`flush_interval`](RecorderConfig::flush_interval); and at once while there were few batches
+/// [lately](RecorderConfig::at_once), so that a click that comes alone does not wait. With [`Acknowledge::Durable`], at once when no
 /// batch is in flight; what comes meanwhile makes up the next one. An idle recorder does nothing.
 ///
 /// # Dropping

@@ -18,6 +18,7 @@ use super::capture::{Capture, Chunk};
 use super::dead_letters::DeadLetters;
 use super::group::{Group, Ticket};
 use super::ledger::Ledger;
+use super::pace::Pace;
 use super::{Acknowledge, Overflow, RecorderConfig, RecorderReport};
 use crate::{Click, Error, Result};
 
@@ -61,6 +62,8 @@ pub(super) struct State {
     /// The task takes what it finds, without waiting for more, until it has taken out this many.
     hurry: u64,
     task: Task,
+    /// How often a batch may go without waiting for others.
+    pace: Pace,
     pub(super) closed: bool,
     pub(super) in_flight: Option<InFlight>,
     pub(super) ledger: Ledger,
@@ -126,6 +129,7 @@ impl Shared {
             taken: 0,
             hurry: 0,
             task: Task::Awake,
+            pace: Pace::new(config.at_once, config.flush_interval),
             closed: false,
             in_flight: None,
             ledger: Ledger::default(),
@@ -225,12 +229,13 @@ impl Shared {
                     return None;
                 }
                 let gather_until = state.filling.since + self.config.flush_interval;
+                let now = Instant::now();
                 let ready = state.closed
                     || self.config.acknowledge == Acknowledge::Durable
                     || state.taken < state.hurry
-                    || Instant::now() >= gather_until;
+                    || now >= gather_until;
                 let chunk = match state.full.pop_front() {
-                    None if ready && state.filling.len() > 0 => Some(state.take_filling()),
+                    None if state.filling.len() > 0 && (ready || state.pace.admits(now)) => Some(state.take_filling()),
                     full => full,
                 };
                 if let Some(chunk) = chunk {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use siphasher::sip::SipHasher24;
 
-use super::config::millis;
+use crate::millis;
 
 /// Turns a visitor's address and user agent into 64 bits, by SipHash-2-4 under a secret key.
 ///

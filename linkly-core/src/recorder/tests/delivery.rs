@@ -8,8 +8,28 @@ use super::sinks::{FakeSink, Fault};
 use super::{capture, start};
 use crate::{Error, RecorderConfig};
 
+/// Every capture waits for others.
 fn config() -> RecorderConfig {
-    RecorderConfig::default()
+    RecorderConfig::default().with_at_once(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn clicks_that_come_alone_are_written_at_once_until_there_are_many() {
+    let sink = FakeSink::new();
+    let recorder = start(&sink, RecorderConfig::default().with_at_once(3));
+    let started = Instant::now();
+    for number in 0..3 {
+        recorder.record(capture("a", number)).await.unwrap();
+        sink.called(number + 1).await;
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    for number in 3..9 {
+        recorder.record(capture("a", number)).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    sink.called(4).await;
+    assert_eq!(sink.batches(), [1, 1, 1, 6]);
+    assert!(started.elapsed() > Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
