@@ -13,7 +13,7 @@ use crate::run::at_once;
 use crate::samples::{click_of, code, codes_of, link, links, seeded, start};
 
 /// How long a change may take to be reported: as long as other transactions run that began earlier.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads the log on and on, as a node does.
 struct Poller {
