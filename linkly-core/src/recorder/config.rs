@@ -141,6 +141,13 @@ impl RecorderConfig {
         self
     }
 
+    /// Chooses how many batches may go at once in a flush interval; with 0 every capture waits for others.
+    #[must_use]
+    pub fn with_at_once(mut self, at_once: u32) -> Self {
+        self.at_once = at_once;
+        self
+    }
+
     /// Sets how long a capture waits for others to share its batch.
     #[must_use]
     pub fn with_flush_interval(mut self, interval: Duration) -> Self {
