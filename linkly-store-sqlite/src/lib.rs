@@ -9,6 +9,8 @@ mod links;
 mod list;
 mod maintenance;
 mod migrate;
+#[cfg(test)]
+mod plans;
 mod reconcile;
 mod rows;
 mod stats;

@@ -36,26 +36,26 @@ pub(crate) const HOLDERS: &str = "
             WHERE r.id = unhex(j.value ->> 1) AND r.code = j.value ->> 0)))
     FROM json_each(?1) AS j LEFT JOIN /*prefix*/links AS l ON l.code = j.value ->> 0";
 
-const TARGETS: &str = concat!(
+pub(crate) const TARGETS: &str = concat!(
     "SELECT json_group_array(json_array(j.key, ",
     target_columns!(),
     ")) FROM json_each(?1) AS j CROSS JOIN /*prefix*/links AS l WHERE l.code = j.value AND l.retired_at IS NULL"
 );
 
-const TARGET: &str = concat!(
+pub(crate) const TARGET: &str = concat!(
     "SELECT json_array(0, ",
     target_columns!(),
     ") FROM /*prefix*/links AS l WHERE l.code = ?1 AND l.retired_at IS NULL"
 );
 
-const LINKS: &str = concat!(
+pub(crate) const LINKS: &str = concat!(
     "SELECT json_group_array(json_array(j.key, ",
     link_columns!(),
     ")) FROM json_each(?1) AS j CROSS JOIN /*prefix*/links AS l WHERE l.code = j.value AND l.retired_at IS NULL"
 );
 
 /// Replaces by an array of [`LinkOut`]s, and returns the ids of those that it replaced.
-const UPDATE: &str = "
+pub(crate) const UPDATE: &str = "
     UPDATE /*prefix*/links AS l SET url = n.link ->> 1, updated_at = n.link ->> 4, version = l.version + 1,
         active_from = n.link ->> 6, expires_at = n.link ->> 7, max_clicks = n.link ->> 8, redirect = n.link ->> 10,
         forward_query = n.link ->> 11, title = n.link ->> 12, tags = n.link ->> 13, metadata = n.link ->> 14,
@@ -68,7 +68,7 @@ const DELETE: &str = "INSERT INTO /*prefix*/linkly_delete (batch, at) VALUES (?1
 
 /// Grants by an array of [code, id, asked], and returns the ids with what each got. What nobody is
 /// granted writes nothing.
-const CONSUME: &str = "
+pub(crate) const CONSUME: &str = "
     UPDATE /*prefix*/links AS l SET consumed = l.consumed + min(n.asked, l.max_clicks - l.consumed),
         granted = min(n.asked, l.max_clicks - l.consumed)
     FROM (SELECT value ->> 0 AS code, unhex(value ->> 1) AS id, value ->> 2 AS asked FROM json_each(?1) LIMIT -1) AS n

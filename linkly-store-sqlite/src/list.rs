@@ -28,7 +28,7 @@ impl SqliteStore {
             Scope::Plain | Scope::All => ("", String::new()),
         };
         let host = if let Scope::Domain(domain) = &query.scope { domain.host() } else { "" };
-        let built = self.built_sql(list_sql(query, after.is_some()));
+        let built = self.built_sql(list_sql(query, after.as_ref()));
         let mut asked = sqlx::query(built).bind(i64::from(limit) + 1);
         asked = match after {
             None => asked.bind(None::<String>),
@@ -76,7 +76,8 @@ fn cursor(order: Order, row: &SqliteRow) -> Result<Cursor> {
     }))
 }
 
-enum After {
+#[derive(Debug)]
+pub(crate) enum After {
     Id(Uuid),
     Code(String),
 }
@@ -98,7 +99,7 @@ fn after(query: &ListLinks) -> Result<Option<After>> {
 
 /// The parameters are `?1` the rows, `?2` the cursor, `?3` the host, `?4` the tag, `?5` and `?6` the
 /// URL's hash and the URL, `?7` and `?8` the times, `?9` the text, `?10` and `?11` the domain's keys.
-pub(crate) fn list_sql(query: &ListLinks, has_cursor: bool) -> String {
+pub(crate) fn list_sql(query: &ListLinks, after: Option<&After>) -> String {
     let by_tag = query.tag.is_some() && query.url.is_none();
     let from = if by_tag { "/*prefix*/link_tags AS t CROSS JOIN /*prefix*/links AS l" } else { "/*prefix*/links AS l" };
     let key = match (query.order, by_tag) {
@@ -109,7 +110,7 @@ pub(crate) fn list_sql(query: &ListLinks, has_cursor: bool) -> String {
     };
     let filters = filters(query, by_tag);
     let mut arms = Vec::new();
-    for range in ranges(query, by_tag, key, has_cursor) {
+    for range in ranges(query, key, after) {
         for hash in url_walks(query) {
             let conditions: Vec<_> =
                 [filters.as_str(), range.as_str(), hash].into_iter().filter(|c| !c.is_empty()).collect();
@@ -159,24 +160,31 @@ fn filters(query: &ListLinks, by_tag: bool) -> String {
     filters.join(" AND ")
 }
 
-/// The ranges of keys to walk, the cursor's place included.
-fn ranges(query: &ListLinks, by_tag: bool, key: &str, has_cursor: bool) -> Vec<String> {
-    // By URL all rows are found by its hash, and put in the order of codes by a sort.
-    let by_url = query.url.is_some() && !by_tag;
-    if query.order == Order::Newest {
-        return vec![if has_cursor { format!("{key} < ?2") } else { String::new() }];
-    }
-    let behind = if has_cursor { format!("{key} > ?2") } else { String::new() };
-    let join =
-        |parts: &[String]| parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" AND ");
-    match &query.scope {
-        _ if by_url => vec![behind],
-        Scope::All => vec![behind],
-        Scope::Domain(_) => vec![join(&[behind, format!("{key} >= ?10 AND {key} < ?11")])],
-        Scope::Plain => vec![
-            join(&[behind.clone(), format!("{key} < '{}'", DOMAINS.0)]),
-            join(&[behind, format!("{key} >= '{}'", DOMAINS.1)]),
-        ],
+/// The ranges of keys to walk. Each has one lower bound, the range's own or the cursor: SQLite walks from
+/// one and looks at a second row by row, so that each page would walk through all before it.
+fn ranges(query: &ListLinks, key: &str, after: Option<&After>) -> Vec<String> {
+    let behind = format!("{key} > ?2");
+    let Some(After::Code(cursor)) = after else {
+        let by_id = if after.is_some() { format!("{key} < ?2") } else { String::new() };
+        return match (&query.scope, query.order, &query.url) {
+            // By URL all rows are found by its hash, and put in the order of codes by a sort.
+            (_, Order::Newest, _) | (_, _, Some(_)) | (Scope::All, ..) => vec![by_id],
+            (Scope::Domain(_), ..) => vec![format!("{key} >= ?10 AND {key} < ?11")],
+            (Scope::Plain, ..) => {
+                vec![format!("{key} < '{}'", DOMAINS.0), format!("{key} >= '{}'", DOMAINS.1)]
+            }
+        };
+    };
+    match (&query.scope, &query.url) {
+        (_, Some(_)) | (Scope::All, _) => vec![behind],
+        (Scope::Domain(domain), _) if cursor.as_str() < domain.prefix() => {
+            vec![format!("{key} >= ?10 AND {key} < ?11")]
+        }
+        (Scope::Domain(_), _) => vec![format!("{behind} AND {key} < ?11")],
+        (Scope::Plain, _) if cursor.as_str() >= DOMAINS.1 => vec![behind],
+        (Scope::Plain, _) => {
+            vec![format!("{behind} AND {key} < '{}'", DOMAINS.0), format!("{key} >= '{}'", DOMAINS.1)]
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) const PURGE: &str = "
     DELETE FROM /*prefix*/clicks WHERE id IN (
         SELECT id FROM /*prefix*/clicks WHERE event_id < ?1 ORDER BY event_id LIMIT ?2)";
 
-const IS_PURGED: &str = "SELECT NOT EXISTS (SELECT 1 FROM /*prefix*/clicks WHERE event_id < ?1)";
+pub(crate) const IS_PURGED: &str = "SELECT NOT EXISTS (SELECT 1 FROM /*prefix*/clicks WHERE event_id < ?1)";
 
 pub(crate) const EXPIRED: &str = "
     SELECT json_group_array(json_array(code, id, version)) FROM (
@@ -44,10 +44,10 @@ pub(crate) const EXPIRED: &str = "
         WHERE retired_at IS NULL AND expires_at IS NOT NULL AND expires_at < ?1 AND code IS NOT NULL
         ORDER BY expires_at LIMIT ?2)";
 
-const UNHASHED: &str = "
+pub(crate) const UNHASHED: &str = "
     SELECT rowid, CAST(url AS TEXT) FROM /*prefix*/links WHERE url_hash IS NULL AND retired_at IS NULL LIMIT ?1";
 
-const HASH: &str = "
+pub(crate) const HASH: &str = "
     UPDATE /*prefix*/links AS l SET url_hash = j.value ->> 1
     FROM json_each(?1) AS j WHERE l.rowid = j.value ->> 0 AND l.url = j.value ->> 2";
 

@@ -301,7 +301,7 @@ async fn look_at_links(
             };
             let url = text(2)?.unwrap_or_default();
             hashes.push((last, url_hash(&url)));
-            findings.link(text(1)?, &url, &text(3)?.unwrap_or_default(), row.try_get(4)?);
+            findings.link(text(1)?.as_deref(), &url, &text(3)?.unwrap_or_default(), row.try_get(4)?);
         }
         if rows.is_empty() {
             return Ok(());
@@ -374,13 +374,14 @@ impl Found {
 }
 
 impl Findings {
-    fn link(&mut self, code: Option<String>, url: &str, created_at: &str, has_time: bool) {
+    fn link(&mut self, code: Option<&str>, url: &str, created_at: &str, has_time: bool) {
         self.report.links += 1;
-        let code = code.unwrap_or_else(|| "NULL".to_owned());
-        match Code::from_key(&code) {
-            Err(_) => self.codes.add(1, &code),
-            Ok(_) if self.folding == Folding::Lower && code.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                self.unfolded.add(1, &code);
+        match Code::from_key(code.unwrap_or_default()) {
+            Err(_) => self.codes.add(1, code.unwrap_or("NULL")),
+            Ok(code)
+                if self.folding == Folding::Lower && code.as_str().bytes().any(|byte| byte.is_ascii_uppercase()) =>
+            {
+                self.unfolded.add(1, code.as_str());
             }
             Ok(_) => {}
         }

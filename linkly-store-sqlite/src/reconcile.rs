@@ -13,7 +13,7 @@ use crate::store::SqliteStore;
 const ROWS: i64 = 20_000;
 
 /// Where the first row and the first count from a moment on stand, and where the first call ends.
-const BOUNDS: &str = "
+pub(crate) const BOUNDS: &str = "
     SELECT json_array(
         (SELECT hex(event_id) FROM /*prefix*/clicks WHERE event_id >= ?1 ORDER BY event_id LIMIT 1),
         (SELECT hour FROM /*prefix*/click_hours WHERE hour >= ?2 ORDER BY hour LIMIT 1),

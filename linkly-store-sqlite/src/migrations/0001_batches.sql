@@ -76,18 +76,18 @@ CREATE TRIGGER /*prefix*/linkly_recount_batch INSTEAD OF INSERT ON /*prefix*/lin
     DELETE FROM /*prefix*/click_hours WHERE (code, hour) IN (
         SELECT j.value ->> 0, j.value ->> 1 FROM json_each(NEW.batch) AS j);
     INSERT INTO /*prefix*/click_hours (code, hour, clicks, bots)
-        SELECT h.code, h.hour, count(*), sum(c.bot)
-        FROM (SELECT DISTINCT value ->> 0 AS code, value ->> 1 AS hour FROM json_each(NEW.batch)) AS h
+        SELECT asked.code, asked.hour, count(*), sum(c.bot)
+        FROM (SELECT DISTINCT value ->> 0 AS code, value ->> 1 AS hour FROM json_each(NEW.batch)) AS asked
         CROSS JOIN /*prefix*/clicks AS c
-        WHERE h.hour IS NOT NULL
-            AND c.event_id >= unhex(printf('%012x70008000000000000000', max(0, unixepoch(h.hour) * 1000)))
-            AND c.event_id < unhex(printf('%012x70008000000000000000', max(0, unixepoch(h.hour) * 1000) + 3600000))
-            AND +c.code = h.code
-        GROUP BY h.code, h.hour;
+        WHERE asked.hour IS NOT NULL
+            AND c.event_id >= unhex(printf('%012x70008000000000000000', max(0, unixepoch(asked.hour) * 1000)))
+            AND c.event_id < unhex(printf('%012x70008000000000000000', max(0, unixepoch(asked.hour) * 1000) + 3600000))
+            AND +c.code = asked.code
+        GROUP BY asked.code, asked.hour;
     INSERT INTO /*prefix*/link_stats (code, clicks, bots, last_clicked_at)
-        SELECT t.code, coalesce(sum(h.clicks), 0), coalesce(sum(h.bots), 0), max(h.hour)
-        FROM (SELECT DISTINCT value ->> 0 AS code FROM json_each(NEW.batch) WHERE value ->> 1 IS NULL) AS t
-        LEFT JOIN /*prefix*/click_hours AS h ON h.code = t.code
-        WHERE true GROUP BY t.code
+        SELECT asked.code, coalesce(sum(h.clicks), 0), coalesce(sum(h.bots), 0), max(h.hour)
+        FROM (SELECT DISTINCT value ->> 0 AS code FROM json_each(NEW.batch) WHERE value ->> 1 IS NULL) AS asked
+        LEFT JOIN /*prefix*/click_hours AS h ON h.code = asked.code
+        WHERE true GROUP BY asked.code
         ON CONFLICT (code) DO UPDATE SET clicks = excluded.clicks, bots = excluded.bots;
 END;
