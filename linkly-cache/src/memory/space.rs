@@ -30,7 +30,6 @@ pub(crate) enum Capacity {
     Bytes(u64),
 }
 
-
 /// The keys are the text alone: a [`Code`] has 16 bytes of reference counts in front of it, which nobody
 /// here shares.
 pub(crate) type QuickCache = Cache<Box<str>, Entry, Weigher, Hasher>;
