@@ -55,20 +55,41 @@ impl TargetParts {
 #[derive(Clone, PartialEq)]
 pub struct Target(Arc<Packed>);
 
+/// In this order: what every redirect looks at stands beside the reference count, which it touches in
+/// any case.
 #[derive(PartialEq)]
+#[repr(C)]
 struct Packed {
+    flags: Flags,
+    redirect: RedirectStatus,
+    url_len: u32,
     id: Uuid,
+    /// The URL, then each tag behind a line feed.
+    text: Box<str>,
     /// Milliseconds since 1970; `i64::MIN` is from the beginning.
     active_from: i64,
     /// Milliseconds since 1970; `i64::MAX` is never.
     expires_at: i64,
-    /// The URL, then each tag behind a line feed.
-    text: Box<str>,
-    url_len: u32,
-    redirect: RedirectStatus,
-    forward_query: bool,
-    limited: bool,
-    fit: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Flags(u8);
+
+impl Flags {
+    const FORWARDS_QUERY: u8 = 1;
+    const LIMITED: u8 = 2;
+    /// Has a beginning or an end.
+    const TIMED: u8 = 4;
+    /// The URL cannot be a header.
+    const UNFIT: u8 = 8;
+
+    fn set(flags: &[(u8, bool)]) -> Self {
+        Self(flags.iter().filter(|(_, is_set)| *is_set).fold(0, |all, (flag, _)| all | flag))
+    }
+
+    const fn has(self, flags: u8) -> bool {
+        self.0 & flags != 0
+    }
 }
 
 /// Whether a link leads anywhere at a moment.
@@ -99,16 +120,20 @@ impl Target {
             text.push('\n');
             text.push_str(tag);
         }
+        let flags = Flags::set(&[
+            (Flags::FORWARDS_QUERY, parts.forward_query),
+            (Flags::LIMITED, parts.limited),
+            (Flags::TIMED, parts.active_from.is_some() || parts.expires_at.is_some()),
+            (Flags::UNFIT, !fit),
+        ]);
         Self(Arc::new(Packed {
+            flags,
             id: parts.id,
             active_from: parts.active_from.map_or(i64::MIN, |at| at.timestamp_millis()),
             expires_at: parts.expires_at.map_or(i64::MAX, |at| at.timestamp_millis()),
             text: text.into_boxed_str(),
             url_len,
             redirect: parts.redirect,
-            forward_query: parts.forward_query,
-            limited: parts.limited,
-            fit,
         }))
     }
 
@@ -132,11 +157,17 @@ impl Target {
     ///
     /// [`Error::UnfitRow`] with the rule that the stored URL breaks.
     pub fn check(&self) -> Result<()> {
-        if self.0.fit {
+        if !self.0.flags.has(Flags::UNFIT) {
             return Ok(());
         }
         let reason = url_policy::check_stored(self.url()).err().unwrap_or("it is not a URL");
         Err(Error::unfit_row("url", self.url(), reason))
+    }
+
+    /// Whether a redirect needs no second look: the URL is fit, and no time bounds it.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.0.flags.has(Flags::UNFIT | Flags::TIMED)
     }
 
     /// The link's id.
@@ -157,12 +188,12 @@ impl Target {
 
     /// Whether the query of the short URL is added to the target's.
     pub fn forward_query(&self) -> bool {
-        self.0.forward_query
+        self.0.flags.has(Flags::FORWARDS_QUERY)
     }
 
     /// Whether the link has `max_clicks`, so that each redirect must be granted by the store.
     pub fn is_limited(&self) -> bool {
-        self.0.limited
+        self.0.flags.has(Flags::LIMITED)
     }
 
     /// From when on the link leads anywhere.
@@ -182,7 +213,7 @@ impl Target {
 
     /// Whether the link depends on the wall clock at all.
     pub fn is_timed(&self) -> bool {
-        self.0.active_from != i64::MIN || self.0.expires_at != i64::MAX
+        self.0.flags.has(Flags::TIMED)
     }
 
     /// Whether the link leads anywhere at `now`: from `active_from` on, until before `expires_at`.

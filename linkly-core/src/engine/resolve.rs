@@ -3,7 +3,7 @@
 use tracing::debug;
 
 use super::Linkly;
-use crate::{Activity, Code, Entry, Result, Target};
+use crate::{Activity, Code, Result, Target};
 
 /// What a code leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,60 +33,55 @@ impl Linkly {
     ///
     /// Dropping the future cancels nothing for others: the load it began goes on and fills the cache.
     pub async fn resolve(&self, code: &str) -> Result<Resolution> {
-        match self.peek(code)? {
-            Ok(resolution) => resolution,
+        let target = match self.keys.with(code, |key| self.peek(key))? {
+            Some(target) => target,
             // Boxed, so that the future of a hit stays small.
-            Err(code) => Box::pin(self.resolve_cold(code)).await,
-        }
-    }
-
-    /// The answer out of this process's memory, or the key to load.
-    #[inline]
-    pub(super) fn peek(&self, code: &str) -> Result<Result<Result<Resolution>, Code>> {
-        self.keys.with(code, |key| self.peek_key(key))
-    }
-
-    #[inline]
-    pub(super) fn peek_key(&self, key: &str) -> Result<Result<Resolution>, Code> {
-        let now = self.engine.clock.tick();
-        let Some(entry) = self.engine.cache.peek(key, now) else {
-            return Err(Code::from_checked(key));
+            None => Box::pin(self.engine.loader.load(self.keys.code(code)?)).await?,
         };
+        self.answer(code, target)
+    }
+
+    /// What this process's memory knows of a key: a target or an absence, or nothing.
+    #[inline]
+    pub(super) fn peek(&self, key: &str) -> Option<Option<Target>> {
+        let now = self.engine.clock.tick();
+        let entry = self.engine.cache.peek(key, now)?;
         if entry.is_fresh(now) {
             self.engine.counters.hits.add(1);
         } else {
-            self.refresh_behind(key, &entry);
+            self.refresh_behind(key);
         }
-        Ok(self.answer(key, entry.target))
+        Some(entry.target)
     }
 
     #[cold]
-    fn refresh_behind(&self, key: &str, entry: &Entry) {
-        debug!(code = key, fresh_until = ?entry.fresh_until, "a stale entry is served and refreshed behind");
+    #[inline(never)]
+    fn refresh_behind(&self, key: &str) {
+        debug!(key, "a stale answer, refreshed behind");
         self.engine.counters.stale.add(1);
         self.engine.loader.refresh(Code::from_checked(key));
     }
 
-    pub(super) async fn resolve_cold(&self, code: Code) -> Result<Resolution> {
-        let target = self.engine.loader.load(code.clone()).await?;
-        self.answer(code.as_str(), target)
+    #[inline]
+    pub(super) fn answer(&self, code: &str, target: Option<Target>) -> Result<Resolution> {
+        debug!(code, found = target.is_some(), "link resolved");
+        match target {
+            None => Ok(Resolution::NotFound),
+            Some(target) if target.is_plain() => Ok(Resolution::Found(target)),
+            Some(target) => self.judge(target),
+        }
     }
 
-    #[inline]
-    fn answer(&self, key: &str, target: Option<Target>) -> Result<Resolution> {
-        debug!(code = key, found = target.is_some(), "link resolved");
-        let Some(target) = target else {
-            return Ok(Resolution::NotFound);
-        };
+    /// The answer for a target that is unfit, or has a beginning or an end: only these ask for the time
+    /// of day.
+    #[cold]
+    #[inline(never)]
+    fn judge(&self, target: Target) -> Result<Resolution> {
         target.check()?;
-        // Only a link with a beginning or an end asks for the time of day.
-        if target.is_timed() {
-            match target.activity(self.engine.clock.now()) {
-                Activity::Pending => return Ok(Resolution::NotFound),
-                Activity::Expired => return Ok(Resolution::Gone),
-                Activity::Active => {}
-            }
-        }
-        Ok(Resolution::Found(target))
+        Ok(match target.activity(self.engine.clock.now()) {
+            Activity::Pending => Resolution::NotFound,
+            Activity::Active => Resolution::Found(target),
+            Activity::Expired => Resolution::Gone,
+        })
     }
 }

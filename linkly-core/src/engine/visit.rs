@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 
 use super::{Linkly, Resolution};
-use crate::{Capture, Code, Result, Target, is_bot, url_policy};
+use crate::{Capture, Result, Target, is_bot, url_policy};
 
 /// What a visit is told of the request. Nothing is needed; what is given ends up in the click.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,8 +167,12 @@ impl Linkly {
     /// Dropped before it returned, the click may be recorded or not, and a redirect of a limited link
     /// may be spent.
     pub async fn visit(&self, code: &str, context: &VisitContext<'_>) -> Result<Visit> {
-        let (key, resolution) = self.keyed_resolution(code).await?;
-        let target = match resolution {
+        let key = self.keys.code(code)?;
+        let target = match self.peek(key.as_str()) {
+            Some(target) => target,
+            None => Box::pin(self.engine.loader.load(key.clone())).await?,
+        };
+        let target = match self.answer(code, target)? {
             Resolution::Found(target) => target,
             Resolution::NotFound => return Ok(Visit::NotFound),
             Resolution::Gone => return Ok(Visit::Gone),
@@ -204,15 +208,5 @@ impl Linkly {
     /// [`visit`](Self::visit).
     pub async fn record_click(&self, code: &str, at: DateTime<Utc>) -> Result<()> {
         self.engine.recorder.record(Capture::new(self.keys.code(code)?, at)).await
-    }
-
-    /// As [`resolve`](Self::resolve), with the key to record the click under.
-    async fn keyed_resolution(&self, code: &str) -> Result<(Code, Resolution)> {
-        let key = self.keys.code(code)?;
-        let resolution = match self.peek_key(key.as_str()) {
-            Ok(hit) => hit?,
-            Err(key) => Box::pin(self.resolve_cold(key)).await?,
-        };
-        Ok((key, resolution))
     }
 }
