@@ -12,6 +12,7 @@ mod deny;
 mod dependencies;
 mod feature_set;
 mod features;
+mod http;
 mod linking;
 mod packages;
 mod process;
@@ -37,6 +38,7 @@ cargo xtask <command>
   ci [--advisories]    everything a change must pass, in order, stopping at the first failure;
                        advisories need the network's advisory database, so only on request
   linking              no package may link both sqlx's and libsql's SQLite
+  bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
 fn main() -> ExitCode {
@@ -64,6 +66,11 @@ fn command(args: &[String]) -> Result {
         "linking" => {
             no_more(rest)?;
             linking::check(&at_root()?)
+        }
+        "bench-http" => {
+            no_more(rest)?;
+            at_root()?;
+            http::run()
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -36,6 +36,7 @@ pub trait ClickStats: Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// - The range is exact to the millisecond: from `from` on, until before `until`.
+    /// - A cursor that no page gave is an [`Error::InvalidInput`](crate::Error::InvalidInput).
     async fn clicks(&self, query: &ListClicks) -> Result<Page<Click>>;
 
     /// The codes with the most clicks in a range of whole hours, the most clicked first, equals by
@@ -88,9 +89,12 @@ impl TimeRange {
         self.from <= at && at < self.until
     }
 
-    /// The range of whole steps that covers this one.
+    /// The range of whole steps that covers this one. A range that holds nothing stays as it is.
     #[must_use]
     pub fn widened(&self, step: Step) -> Self {
+        if self.from >= self.until {
+            return *self;
+        }
         let until = step.floor(self.until);
         let until = if until < self.until { until.checked_add_signed(step.length()) } else { Some(until) };
         Self::new(step.floor(self.from), until.unwrap_or(self.until))
@@ -282,6 +286,8 @@ mod tests {
         assert_eq!(range.widened(Step::Hour), TimeRange::new(at("2026-01-01T10:00:00Z"), at("2026-01-01T11:00:00Z")));
         assert_eq!(range.widened(Step::Day), TimeRange::new(at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z")));
         assert!(range.contains(range.from) && !range.contains(range.until));
+        let nothing = TimeRange::new(range.until, range.from);
+        assert_eq!(nothing.widened(Step::Day), nothing);
     }
     #[test]
     fn a_range_of_any_times_is_widened_without_a_panic() {

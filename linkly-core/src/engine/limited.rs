@@ -1,0 +1,137 @@
+//! Links with `max_clicks`: each redirect is granted by the store before it is answered.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::loader::{Loader, timed_out};
+use crate::{Code, Error, Result, Use};
+
+type Waiter = oneshot::Sender<Result<bool>>;
+
+/// Asks the store for redirects, one call at a time for each link, for all who wait.
+///
+/// Fails closed: an error is no grant. A grant is lost only when the store's answer is, so a link
+/// never redirects more often than its limit, and exactly as often unless an answer was lost.
+#[derive(Debug)]
+pub(crate) struct Reservations {
+    loader: Arc<Loader>,
+    runtime: Handle,
+    /// The waiters of each link with a call on its way.
+    waiting: Mutex<HashMap<(Code, Uuid), Vec<Waiter>>>,
+}
+
+impl Reservations {
+    pub(crate) fn new(loader: Arc<Loader>, runtime: Handle) -> Self {
+        Self { loader, runtime, waiting: Mutex::default() }
+    }
+
+    /// Whether one more redirect is granted.
+    ///
+    /// # Cancel safety
+    ///
+    /// What is granted to a caller that went away goes to another who waits, or is lost.
+    pub(crate) async fn reserve(self: &Arc<Self>, code: Code, id: Uuid) -> Result<bool> {
+        let (waiter, granted) = oneshot::channel();
+        match self.lock().entry((code.clone(), id)) {
+            Entry::Occupied(mut on_its_way) => on_its_way.get_mut().push(waiter),
+            Entry::Vacant(idle) => {
+                idle.insert(vec![waiter]);
+                self.runtime.spawn(self.clone().run(code, id));
+            }
+        }
+        granted.await.unwrap_or_else(|_| Err(Error::unavailable("the store", "the reservation was lost")))
+    }
+
+    async fn run(self: Arc<Self>, code: Code, id: Uuid) {
+        let key = (code, id);
+        // A store that panics must not leave the link waiting for ever.
+        let guard = Abandon { reservations: &self, key: &key };
+        while let Some(waiters) = self.take(&key) {
+            let asked = u32::try_from(waiters.len()).unwrap_or(u32::MAX);
+            match self.consume(&key, asked).await {
+                Ok(granted) => hand_out(waiters, granted),
+                Err(error) => waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(error.clone())))),
+            }
+        }
+        std::mem::forget(guard);
+    }
+
+    /// Those who wait now and are still there; none, and the link is idle again.
+    fn take(&self, key: &(Code, Uuid)) -> Option<Vec<Waiter>> {
+        let mut waiting = self.lock();
+        let mut waiters = std::mem::take(waiting.get_mut(key)?);
+        waiters.retain(|waiter| !waiter.is_closed());
+        if waiters.is_empty() {
+            waiting.remove(key);
+            return None;
+        }
+        Some(waiters)
+    }
+
+    async fn consume(&self, (code, id): &(Code, Uuid), asked: u32) -> Result<u32> {
+        if !self.loader.breaker.admits(self.loader.clock.tick()) {
+            return Err(Error::unavailable("the store", "it failed several times in a row; tried again shortly"));
+        }
+        let deadline = self.loader.config.read_timeout;
+        let uses = [Use::new(code.clone(), *id, asked)];
+        let result = match timeout(deadline, self.loader.store.consume(&uses)).await {
+            Ok(Ok(granted)) => Ok(granted.first().copied().unwrap_or(0)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(timed_out("the store", deadline)),
+        };
+        match &result {
+            Ok(_) => self.loader.breaker.succeeded(),
+            Err(error) if error.is_transient() => self.loader.breaker.failed(self.loader.clock.tick()),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Code, Uuid), Vec<Waiter>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who came first are granted; a grant whose waiter has gone passes to the next.
+fn hand_out(waiters: Vec<Waiter>, mut granted: u32) {
+    for waiter in waiters {
+        let grant = granted > 0;
+        if waiter.send(Ok(grant)).is_ok() && grant {
+            granted -= 1;
+        }
+    }
+}
+
+struct Abandon<'a> {
+    reservations: &'a Reservations,
+    key: &'a (Code, Uuid),
+}
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        // Dropping the waiters answers them with an error.
+        self.reservations.lock().remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_whose_waiter_has_gone_passes_to_the_next() {
+        let (first, gone) = oneshot::channel();
+        let (second, mut waits) = oneshot::channel();
+        let (third, mut refused) = oneshot::channel();
+        drop(gone);
+        hand_out(vec![first, second, third], 1);
+        assert!(waits.try_recv().unwrap().unwrap());
+        assert!(!refused.try_recv().unwrap().unwrap());
+    }
+}

@@ -1,0 +1,65 @@
+//! A snapshot of what the engine counts.
+
+use super::Linkly;
+use crate::RecorderMetrics;
+
+/// A snapshot of what the engine has counted since it started, for any exporter. Cheap: some dozen
+/// loads.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Resolves answered out of this process's memory.
+    pub hits: u64,
+    /// Answers past their freshness, served while they were refreshed or because the store failed.
+    pub stale: u64,
+    /// Resolves that had to wait for a load.
+    pub misses: u64,
+    /// Loads that found one on its way for the same code and joined it.
+    pub joined: u64,
+    /// Batches of loads.
+    pub batches: u64,
+    /// Codes read from the store.
+    pub loaded: u64,
+    /// Batches that the store failed.
+    pub load_errors: u64,
+    /// Calls that the cache failed.
+    pub cache_errors: u64,
+    /// Fills dropped because their codes were invalidated meanwhile.
+    pub voided: u64,
+    /// Codes invalidated, by writes and by the change log.
+    pub invalidations: u64,
+    /// Codes that the change log reported.
+    pub changes: u64,
+    /// Redirects of limited links that were withheld from bots and HEAD requests.
+    pub withheld: u64,
+    /// Redirects of limited links that were refused because none was left.
+    pub exhausted: u64,
+    /// Whether misses fail at once because the store failed several times in a row.
+    pub breaker_open: bool,
+    /// The recorder's: queue depth and lag, written, retried, dropped.
+    pub clicks: RecorderMetrics,
+}
+
+impl Linkly {
+    /// What was counted since the start, by all handles together.
+    pub fn metrics(&self) -> Metrics {
+        let counters = &self.engine.counters;
+        Metrics {
+            hits: counters.hits.get(),
+            stale: counters.stale.get(),
+            misses: counters.misses.get(),
+            joined: counters.joined.get(),
+            batches: counters.batches.get(),
+            loaded: counters.loaded.get(),
+            load_errors: counters.load_errors.get(),
+            cache_errors: counters.cache_errors.get(),
+            voided: counters.voided.get(),
+            invalidations: counters.invalidations.get(),
+            changes: counters.changes.get(),
+            withheld: counters.withheld.get(),
+            exhausted: counters.exhausted.get(),
+            breaker_open: self.engine.loader.breaker.is_open(),
+            clicks: self.engine.recorder.metrics(),
+        }
+    }
+}

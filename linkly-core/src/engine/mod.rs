@@ -1,0 +1,161 @@
+//! The engine: [`Linkly`] and what stands behind it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Cache, Clock, Code, CodeGenerator, Domain, Recorder, RecorderReport, Result, Store, UrlPolicy};
+
+mod breaker;
+mod builder;
+mod changes;
+mod config;
+mod counters;
+mod key;
+mod limited;
+mod links;
+mod loader;
+mod metrics;
+mod new_link;
+mod no_cache;
+mod resolve;
+mod statistics;
+mod visit;
+mod writes;
+
+pub use builder::Builder;
+pub use config::Config;
+pub use metrics::Metrics;
+pub use new_link::{LinkPatch, NewLink};
+pub use no_cache::NoCache;
+pub use resolve::Resolution;
+pub use visit::{Location, Visit, VisitContext};
+
+/// Short links: create, resolve, count.
+///
+/// A handle, cheap to clone. One engine stands behind all handles of a [`builder`](Self::builder);
+/// [`domain`](Self::domain) makes a handle for the links of one domain.
+///
+/// ```
+/// use linkly_core::{Linkly, MemoryStore, NewLink, Visit, VisitContext};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let linkly = Linkly::builder(MemoryStore::new()).start().await?;
+/// linkly.create(NewLink::new("iii.dev").with_code("iii")).await?;
+///
+/// let Visit::Redirect { status, location, .. } = linkly.visit("iii", &VisitContext::new()).await? else {
+///     panic!("the link was just made");
+/// };
+/// assert_eq!((status, location.as_str()), (302, "https://iii.dev"));
+///
+/// linkly.flush().await?;
+/// assert_eq!(linkly.stats("iii").await?.clicks, 1);
+/// # Ok::<(), linkly_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Linkly {
+    engine: Arc<Engine>,
+    keys: key::Keys,
+}
+
+#[derive(Debug)]
+struct Engine {
+    store: Arc<dyn Store>,
+    cache: Arc<dyn Cache>,
+    clock: Arc<dyn Clock>,
+    counters: Arc<counters::Counters>,
+    loader: Arc<loader::Loader>,
+    writes: writes::Writes,
+    reservations: Arc<limited::Reservations>,
+    changes: Arc<changes::ChangeLog>,
+    recorder: Recorder,
+    generator: CodeGenerator,
+    urls: UrlPolicy,
+}
+
+/// What [`Linkly::shutdown`] finished and what it did not.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// What became of the clicks.
+    pub clicks: RecorderReport,
+    /// Whether every write of a link had ended by the deadline. One that had not may still happen.
+    pub writes_ended: bool,
+}
+
+impl Linkly {
+    /// Begins to build a handle on `store`.
+    pub fn builder<S: Store>(store: S) -> Builder {
+        Builder::new(store)
+    }
+
+    /// A handle for the links of `domain`, on the same engine. It reaches no other links.
+    #[must_use]
+    pub fn domain(&self, domain: Domain) -> Self {
+        let mut scoped = self.clone();
+        scoped.keys.domain = Some(domain);
+        scoped
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.engine.store
+    }
+
+    /// The recorder of clicks: its dead letters, its counters.
+    pub fn recorder(&self) -> &Recorder {
+        &self.engine.recorder
+    }
+
+    /// Forgets what is cached of a code. For links that the app writes beside Linkly, after its
+    /// transaction has committed; without it they are seen when the change log is next read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidCode`](crate::Error::InvalidCode).
+    pub async fn invalidate(&self, code: &str) -> Result<()> {
+        let code: [Code; 1] = [self.keys.code(code)?];
+        writes::invalidate(&self.engine.loader, &code).await;
+        Ok(())
+    }
+
+    /// Reads the store's change log now and forgets what changed, instead of at the next interval.
+    ///
+    /// # Errors
+    ///
+    /// The store's or the cache's.
+    pub async fn catch_up(&self) -> Result<()> {
+        self.engine.changes.catch_up().await
+    }
+
+    /// Waits until every click recorded before this call is written, or has become a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`](crate::Error::Unavailable) when the recorder ended before.
+    pub async fn flush(&self) -> Result<()> {
+        self.engine.recorder.flush().await
+    }
+
+    /// Ends the engine: no further writes and clicks are taken, those on their way are finished, and
+    /// after `deadline` at the latest this returns with what was and what was not. Call it when the
+    /// server has stopped taking requests. `resolve` goes on answering.
+    pub async fn shutdown(&self, deadline: Duration) -> Report {
+        let end = Instant::now() + deadline;
+        let writes_ended = self.engine.writes.shutdown(deadline).await;
+        let left = end.saturating_duration_since(Instant::now());
+        Report { clicks: self.engine.recorder.shutdown(left).await, writes_ended }
+    }
+}
+
+impl fmt::Debug for Linkly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linkly")
+            .field("domain", &self.keys.domain)
+            .field("store", &self.engine.store)
+            .field("cache", &self.engine.cache)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,218 @@
+//! Visiting: a resolve that counts.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
+use super::{Linkly, Resolution};
+use crate::{Capture, Code, Result, Target, is_bot, url_policy};
+
+/// What a visit is told of the request. Nothing is needed; what is given ends up in the click.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct VisitContext<'a> {
+    /// Whether it is a HEAD request: nobody followed the link, so it is recorded as a bot's, and a
+    /// limited link withholds its target.
+    pub head: bool,
+    /// The query of the short URL, without `?`: what links that forward it add to their target.
+    pub query: Option<&'a str>,
+    /// The `Referer` header.
+    pub referrer: Option<&'a str>,
+    /// The `User-Agent` header.
+    pub user_agent: Option<&'a str>,
+    /// The visitor's country, where the app knows it: ISO 3166-1 alpha-2.
+    pub country: Option<&'a str>,
+    /// The visitor's address. Only for the keyed hash of visitors; it is never stored.
+    pub ip: Option<IpAddr>,
+}
+
+impl<'a> VisitContext<'a> {
+    /// A GET of which nothing is known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether it is a HEAD request.
+    #[must_use]
+    pub fn with_head(mut self, head: bool) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// The query of the short URL.
+    #[must_use]
+    pub fn with_query(mut self, query: Option<&'a str>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// The `Referer` header.
+    #[must_use]
+    pub fn with_referrer(mut self, referrer: Option<&'a str>) -> Self {
+        self.referrer = referrer;
+        self
+    }
+
+    /// The `User-Agent` header.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: Option<&'a str>) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// The visitor's country.
+    #[must_use]
+    pub fn with_country(mut self, country: Option<&'a str>) -> Self {
+        self.country = country;
+        self
+    }
+
+    /// The visitor's address.
+    #[must_use]
+    pub fn with_ip(mut self, ip: Option<IpAddr>) -> Self {
+        self.ip = ip;
+        self
+    }
+}
+
+/// How to answer a visit.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Visit {
+    /// With a redirect; the click was taken down.
+    #[non_exhaustive]
+    Redirect {
+        /// The status: 301, 302, 303, 307 or 308.
+        status: u16,
+        /// The value of the `Location` header.
+        location: Location,
+        /// The link.
+        target: Target,
+    },
+    /// With 200 and no `Location`: a limited link does not spend a redirect on a HEAD request or a
+    /// program that fetches previews.
+    Withheld,
+    /// With 404.
+    NotFound,
+    /// With 410: the link has expired or granted all its redirects.
+    Gone,
+}
+
+/// The value of a `Location` header: always printable ASCII, one line.
+#[derive(Clone, PartialEq)]
+pub struct Location(Value);
+
+#[derive(Clone, PartialEq)]
+enum Value {
+    Target(Target),
+    Joined(Box<str>),
+}
+
+impl Location {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Value::Target(target) => target.url(),
+            Value::Joined(text) => text,
+        }
+    }
+
+    fn new(target: &Target, query: Option<&str>) -> Self {
+        match query {
+            Some(query) if target.forward_query() => {
+                Self(Value::Joined(url_policy::with_query(target.url(), query).into()))
+            }
+            _ => Self(Value::Target(target.clone())),
+        }
+    }
+}
+
+impl AsRef<str> for Location {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({:?})", self.as_str())
+    }
+}
+
+impl Linkly {
+    /// Resolves a code and records the click.
+    ///
+    /// With [`Acknowledge::Enqueued`](crate::Acknowledge::Enqueued) the click is taken down and this
+    /// returns without waiting for the store; with [`Acknowledge::Durable`](crate::Acknowledge::Durable)
+    /// it returns when the click is in the store.
+    ///
+    /// A link with `max_clicks` asks the store for a redirect first and fails closed: when the store
+    /// cannot be asked, the error is the answer (HTTP 503).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resolve`](Self::resolve); [`Error::Unavailable`](crate::Error::Unavailable) when a
+    /// limited link's store cannot be asked or a durable click could not be written, and
+    /// [`Error::Closed`](crate::Error::Closed) after a shutdown.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returned, the click may be recorded or not, and a redirect of a limited link
+    /// may be spent.
+    pub async fn visit(&self, code: &str, context: &VisitContext<'_>) -> Result<Visit> {
+        let (key, resolution) = self.keyed_resolution(code).await?;
+        let target = match resolution {
+            Resolution::Found(target) => target,
+            Resolution::NotFound => return Ok(Visit::NotFound),
+            Resolution::Gone => return Ok(Visit::Gone),
+        };
+        if target.is_limited() {
+            if context.head || context.user_agent.is_some_and(is_bot) {
+                self.engine.counters.withheld.add(1);
+                return Ok(Visit::Withheld);
+            }
+            if !Box::pin(self.engine.reservations.reserve(key.clone(), target.id())).await? {
+                self.engine.counters.exhausted.add(1);
+                return Ok(Visit::Gone);
+            }
+        }
+        let capture = Capture::new(key, self.engine.clock.now())
+            .with_link_id(target.id())
+            .with_referrer(context.referrer)
+            .with_user_agent(context.user_agent)
+            .with_country(context.country)
+            .with_ip(context.ip)
+            .with_bot(context.head.then_some(true));
+        self.engine.recorder.record(capture).await?;
+        let location = Location::new(&target, context.query);
+        Ok(Visit::Redirect { status: target.redirect().as_u16(), location, target })
+    }
+
+    /// Records a click of a code at a time, for apps that redirect on their own. The code need not
+    /// have a link.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the recorder's, as with
+    /// [`visit`](Self::visit).
+    pub async fn record_click(&self, code: &str, at: DateTime<Utc>) -> Result<()> {
+        self.engine.recorder.record(Capture::new(self.keys.code(code)?, at)).await
+    }
+
+    /// As [`resolve`](Self::resolve), with the key to record the click under.
+    async fn keyed_resolution(&self, code: &str) -> Result<(Code, Resolution)> {
+        let key = self.keys.code(code)?;
+        let resolution = match self.peek_key(key.as_str()) {
+            Ok(hit) => hit?,
+            Err(key) => Box::pin(self.resolve_cold(key)).await?,
+        };
+        Ok((key, resolution))
+    }
+}

@@ -1,0 +1,125 @@
+//! Writes: each runs in a task of its own and always ends in an invalidation.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::{Instrument, debug_span, warn};
+
+use super::loader::{Loader, timed_out};
+use crate::{Code, Error, Result};
+
+/// How often a write is tried, while it is the store that is unavailable.
+const TRIES: u32 = 4;
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+/// How often an invalidation is tried. The change log repeats it in any case.
+const INVALIDATIONS: u32 = 3;
+
+#[derive(Debug)]
+pub(crate) struct Writes {
+    loader: Arc<Loader>,
+    runtime: Handle,
+    /// Held by every write; gone once this is shut down.
+    open: Mutex<Option<mpsc::Sender<()>>>,
+    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Writes {
+    pub(crate) fn new(loader: Arc<Loader>, runtime: Handle) -> Self {
+        let (open, ended) = mpsc::channel(1);
+        Self { loader, runtime, open: Mutex::new(Some(open)), ended: tokio::sync::Mutex::new(ended) }
+    }
+
+    /// Runs a write to its end, whether or not the caller waits for it, and invalidates `codes`.
+    ///
+    /// The caller waits no longer than the write timeout. The write itself is never dropped: it may
+    /// still happen then, and the codes are invalidated once more when it has.
+    pub(crate) async fn run<T, W>(&self, name: &'static str, codes: Vec<Code>, write: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let guard = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let guard = guard.ok_or(Error::Closed { what: "linkly" })?;
+        let deadline = self.loader.config.write_timeout;
+        let span = debug_span!("linkly.write", name, codes = codes.len());
+        // A task inside a task, so that a store that panics still ends in an invalidation.
+        let mut write = self.runtime.spawn(write.instrument(span));
+        let (answer, answered) = oneshot::channel();
+        let loader = self.loader.clone();
+        self.runtime.spawn(async move {
+            let _guard = guard;
+            let in_time = timeout(deadline, &mut write).await;
+            invalidate(&loader, &codes).await;
+            if let [code] = &codes[..] {
+                loader.refresh(code.clone());
+            }
+            let is_late = in_time.is_err();
+            let _ = answer.send(match in_time {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => Err(panicked(&panic)),
+                Err(_) => Err(timed_out("the store", deadline)),
+            });
+            if is_late {
+                let _ = write.await;
+                invalidate(&loader, &codes).await;
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(Error::unavailable("linkly", "the runtime is shutting down")))
+    }
+
+    /// Refuses further writes and waits for those on their way; false when the deadline passed first.
+    pub(crate) async fn shutdown(&self, deadline: Duration) -> bool {
+        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        timeout(deadline, async { self.ended.lock().await.recv().await }).await.is_ok()
+    }
+}
+
+/// Removes codes from the cache and ends the joining of loads that may have read what was there
+/// before.
+pub(crate) async fn invalidate(loader: &Loader, codes: &[Code]) {
+    loader.counters.invalidations.add(codes.len() as u64);
+    for attempt in 1..=INVALIDATIONS {
+        loader.detach(codes);
+        let error = match timeout(loader.config.cache_timeout, loader.cache.invalidate(codes)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => timed_out("the cache", loader.config.cache_timeout),
+        };
+        loader.counters.cache_errors.add(1);
+        warn!(%error, attempt, codes = codes.len(), "the cache could not be invalidated");
+    }
+}
+
+/// Sends a write again while the store is unavailable: writes carry ids, so one that did happen
+/// answers as if it were the first.
+pub(crate) async fn with_retries<T, F, W>(mut write: F) -> Result<T>
+where
+    F: FnMut() -> W,
+    W: Future<Output = Result<T>>,
+{
+    let mut tries = 1;
+    loop {
+        match write().await {
+            Err(error) if error.is_transient() && tries < TRIES => {
+                let longest = FIRST_BACKOFF * 2_u32.pow(tries - 1);
+                let pause = longest.mul_f64(rand::rng().random_range(0.5..1.0));
+                warn!(%error, tries, "a write is tried again");
+                tokio::time::sleep(pause).await;
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn panicked(panic: &tokio::task::JoinError) -> Error {
+    if panic.is_cancelled() {
+        return Error::unavailable("linkly", "the runtime is shutting down");
+    }
+    Error::Backend { backend: "the store", reason: "the call panicked".into(), source: None }
+}

@@ -1,0 +1,78 @@
+//! The change log makes visible what bypassed the engine.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use linkly_core::chrono::Utc;
+use linkly_core::{Code, Config, Link, LinkStoreExt, Linkly, Resolution, Result};
+use support::{Fault, MapCache, TestStore};
+
+fn link(url: &str) -> Link {
+    Link::new(Code::new("a").unwrap(), url, Utc::now())
+}
+
+async fn linkly(store: &TestStore, every: Duration) -> Linkly {
+    let config = Config::default().with_poll_changes(every);
+    Linkly::builder(store.clone()).cache(MapCache::new()).config(config).start().await.unwrap()
+}
+
+#[track_caller]
+fn url(resolution: Result<Resolution>) -> String {
+    match resolution {
+        Ok(Resolution::Found(target)) => target.url().to_owned(),
+        other => panic!("not found: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_bypassed_the_engine_is_seen_within_an_interval() {
+    let store = TestStore::new();
+    let linkly = linkly(&store, Duration::from_secs(1)).await;
+    assert_eq!(linkly.resolve("a").await.unwrap(), Resolution::NotFound);
+    let mut written = link("https://old.example");
+    store.inner.insert_one(&written).await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    linkly.catch_up().await.unwrap();
+    assert_eq!(url(linkly.resolve("a").await), "https://old.example");
+    written.url = "https://new.example".into();
+    store.inner.update_one(&written).await.unwrap();
+    let polls = store.controls.polls.load(Ordering::SeqCst);
+    assert_eq!(url(linkly.resolve("a").await), "https://old.example", "still cached");
+    // Paused time moves on by itself while nothing else is to be done.
+    while store.controls.polls.load(Ordering::SeqCst) < polls + 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(url(linkly.resolve("a").await), "https://new.example");
+}
+
+#[tokio::test]
+async fn a_log_that_could_not_be_read_at_the_start_clears_the_cache_when_it_can() {
+    let store = TestStore::new();
+    let mut written = link("https://old.example");
+    store.inner.insert_one(&written).await.unwrap();
+    store.controls.poll_faults.lock().unwrap().extend([Fault::Unavailable; 2]);
+    let linkly = linkly(&store, Duration::from_secs(3_600)).await;
+    assert_eq!(url(linkly.resolve("a").await), "https://old.example");
+    written.url = "https://new.example".into();
+    store.inner.update_one(&written).await.unwrap();
+    while linkly.catch_up().await.is_err() {}
+    assert_eq!(url(linkly.resolve("a").await), "https://new.example");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_follower_outlives_failures_and_ends_with_the_engine() {
+    let store = TestStore::new();
+    let linkly = linkly(&store, Duration::from_secs(1)).await;
+    store.controls.poll_faults.lock().unwrap().extend([Fault::Unavailable, Fault::Broken, Fault::Unavailable]);
+    store.inner.insert_one(&link("https://iii.dev")).await.unwrap();
+    while linkly.metrics().changes == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(linkly);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let polls = store.controls.polls.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(store.controls.polls.load(Ordering::SeqCst), polls);
+}

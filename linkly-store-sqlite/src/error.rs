@@ -1,0 +1,133 @@
+//! The driver's errors, mapped in this one place to what a caller can act on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use linkly_core::Error;
+
+use crate::BACKEND;
+
+/// Primary result codes, <https://www.sqlite.org/rescode.html>.
+const ERROR: i32 = 1;
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const NOMEM: i32 = 7;
+const READONLY: i32 = 8;
+const INTERRUPT: i32 = 9;
+const IOERR: i32 = 10;
+const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const CONSTRAINT: i32 = 19;
+const NOTADB: i32 = 26;
+
+/// What a caller can do about an error of the driver. The driver's own text stays in `source`.
+pub(crate) fn map(error: sqlx::Error) -> Error {
+    if let Some(code) = primary_code(&error) {
+        return map_code(code, error);
+    }
+    match error {
+        sqlx::Error::PoolTimedOut => unavailable(
+            "no connection became free within pool.acquire_timeout_ms: raise pool.max, or look for what holds them",
+            error,
+        ),
+        sqlx::Error::PoolClosed => unavailable("this store was closed", error),
+        sqlx::Error::WorkerCrashed => unavailable("the thread of the connection ended", error),
+        sqlx::Error::Io(_) => unavailable("the connection failed", error),
+        _ => backend("the driver failed", error),
+    }
+}
+
+fn map_code(code: i32, error: sqlx::Error) -> Error {
+    let message = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
+    match code {
+        BUSY | LOCKED => unavailable("another connection holds the database's write lock", error),
+        INTERRUPT => unavailable("the statement was interrupted", error),
+        CONSTRAINT => Error::Refused {
+            backend: BACKEND,
+            reason: message
+                .strip_prefix("linkly: ")
+                .unwrap_or("a constraint of the database does not allow the row")
+                .to_owned(),
+            source: Some(Arc::new(error)),
+        },
+        CORRUPT => backend(
+            "the file is damaged: stop writing to it, copy it as it is, and restore a backup or use sqlite3's .recover",
+            error,
+        ),
+        NOTADB => backend("the file is not an SQLite database (or is encrypted): it was left as it is", error),
+        FULL => {
+            backend("the disk (or PRAGMA max_page_count) is full: make room; nothing of the call was written", error)
+        }
+        READONLY => {
+            backend("the database is read-only: give this process the right to write the file and its folder", error)
+        }
+        CANTOPEN => backend("the file cannot be opened: look at its path and at the rights on its folder", error),
+        IOERR => {
+            backend("the disk failed: look at the system's log; nothing of the call is known to be written", error)
+        }
+        NOMEM => backend("SQLite is out of memory", error),
+        ERROR if message.starts_with("no such table") || message.starts_with("no such column") => {
+            Error::Schema { backend: BACKEND, reason: format!("{message}: call migrate() before anything else") }
+        }
+        _ => backend("the statement failed", error),
+    }
+}
+
+/// An error of opening the database at `path`, which it names.
+pub(crate) fn opening(path: &Path, error: sqlx::Error) -> Error {
+    match map(error) {
+        Error::Backend { reason, source, .. } => {
+            Error::Backend { backend: BACKEND, reason: format!("{}: {reason}", path.display()), source }
+        }
+        Error::Unavailable { reason, source, .. } => {
+            Error::Unavailable { backend: BACKEND, reason: format!("{}: {reason}", path.display()), source }
+        }
+        other => other,
+    }
+}
+
+/// The primary result code of SQLite; the driver gives the extended one.
+pub(crate) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Whether another connection was in the way, so that the same statement may pass later.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(BUSY | LOCKED))
+}
+
+fn unavailable(reason: &str, source: sqlx::Error) -> Error {
+    Error::Unavailable { backend: BACKEND, reason: reason.to_owned(), source: Some(Arc::new(source)) }
+}
+
+fn backend(reason: &str, source: sqlx::Error) -> Error {
+    Error::Backend { backend: BACKEND, reason: reason.to_owned(), source: Some(Arc::new(source)) }
+}
+
+/// A failure that is not the driver's.
+pub(crate) fn failed(reason: impl Into<String>) -> Error {
+    Error::Backend { backend: BACKEND, reason: reason.into(), source: None }
+}
+
+pub(crate) fn schema(reason: impl Into<String>) -> Error {
+    Error::Schema { backend: BACKEND, reason: reason.into() }
+}
+
+pub(crate) fn refused(reason: impl Into<String>) -> Error {
+    Error::Refused { backend: BACKEND, reason: reason.into(), source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_transient_and_nothing_else_is() {
+        for passing in [sqlx::Error::PoolTimedOut, sqlx::Error::PoolClosed, sqlx::Error::WorkerCrashed] {
+            assert!(map(passing).is_transient());
+        }
+        assert!(!map(sqlx::Error::RowNotFound).is_transient());
+    }
+}

@@ -1,0 +1,172 @@
+//! Maintenance.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use linkly_core::chrono::{DateTime, Utc};
+use linkly_core::{
+    ChangeCursor, Changes, Code, Deleted, Maintenance, PurgeExpired, PurgedClicks, PurgedLinks, Reconciled, Result,
+    Size, Step, TimeRange, first_id, url_hash,
+};
+use serde::Deserialize;
+use sqlx::Row;
+
+use crate::error;
+use crate::links::Deletion;
+use crate::rows::{Hex, elements, json_of, parse_time, read_code, read_id, time_text, to_json};
+use crate::store::SqliteStore;
+
+/// How many changes are read in one call.
+const PAGE: usize = 1_000;
+/// How many hashes of URLs one call of `optimize` makes.
+const HASHES: i64 = 10_000;
+
+/// The log's bounds and a page of it, of one moment.
+pub(crate) const CHANGES: &str = "
+    SELECT json_array((SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'database'),
+        (SELECT min(seq) FROM /*prefix*/link_changes), (SELECT max(seq) FROM /*prefix*/link_changes),
+        (SELECT json_group_array(json_array(seq, code))
+            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT 1001)))";
+
+const RAISE_WATERMARK: &str = "
+    INSERT INTO /*prefix*/linkly_meta (key, value) VALUES ('purged_before', ?1)
+    ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value) RETURNING value";
+
+pub(crate) const PURGE: &str = "
+    DELETE FROM /*prefix*/clicks WHERE id IN (
+        SELECT id FROM /*prefix*/clicks WHERE event_id < ?1 ORDER BY event_id LIMIT ?2)";
+
+pub(crate) const IS_PURGED: &str = "SELECT NOT EXISTS (SELECT 1 FROM /*prefix*/clicks WHERE event_id < ?1)";
+
+pub(crate) const EXPIRED: &str = "
+    SELECT json_group_array(json_array(code, id, version)) FROM (
+        SELECT CAST(code AS TEXT) AS code, hex(id) AS id, version FROM /*prefix*/links
+        WHERE retired_at IS NULL AND expires_at IS NOT NULL AND expires_at < ?1 AND code IS NOT NULL
+        ORDER BY expires_at LIMIT ?2)";
+
+pub(crate) const UNHASHED: &str = "
+    SELECT rowid, CAST(url AS TEXT) FROM /*prefix*/links WHERE url_hash IS NULL AND retired_at IS NULL LIMIT ?1";
+
+pub(crate) const HASH: &str = "
+    UPDATE /*prefix*/links AS l SET url_hash = j.value ->> 1
+    FROM json_each(?1) AS j WHERE l.rowid = j.value ->> 0 AND l.url = j.value ->> 2";
+
+#[derive(Deserialize)]
+struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>);
+
+#[derive(Deserialize)]
+struct ExpiredRow(String, String, u32);
+
+#[async_trait]
+impl Maintenance for SqliteStore {
+    async fn changes(&self, after: Option<&ChangeCursor>) -> Result<Changes> {
+        let asked = after.and_then(|cursor| cursor.as_str().split_once('.'));
+        let asked =
+            asked.and_then(|(database, seq)| Some((database, seq.parse::<i64>().ok().filter(|seq| *seq >= 0)?)));
+        // Without a cursor none behind the end: the page stays empty.
+        let behind = asked.map_or(i64::MAX, |(_, seq)| seq);
+        let row = sqlx::query(self.sql(CHANGES)).bind(behind).fetch_one(self.pool()).await.map_err(error::map)?;
+        let row: ChangesRow = serde_json::from_str(&json_of(&row))
+            .map_err(|error| error::failed(format!("the change log cannot be read: {error}")))?;
+        let ChangesRow(database, first, last, mut rows) = row;
+        let (database, end) = (database.unwrap_or_default(), last.unwrap_or(0));
+        let cursor = |seq: i64| ChangeCursor::new(format!("{database}.{seq}"));
+        let Some(after) = after else {
+            return Ok(Changes::new(Vec::new(), cursor(end)));
+        };
+        // A cursor of another database, or from before a backup was restored, or from before what was
+        // trimmed: any link may have changed.
+        let known = |(of, seq): &(&str, i64)| *of == database && *seq <= end && first.unwrap_or(1) <= seq + 1;
+        let Some((_, seq)) = asked.filter(known) else {
+            tracing::info!(cursor = after.as_str(), end, "the change log does not reach back to a cursor");
+            let mut changes = Changes::new(Vec::new(), cursor(end));
+            changes.lost = true;
+            return Ok(changes);
+        };
+        let has_more = rows.len() > PAGE;
+        rows.truncate(PAGE);
+        let next = rows.last().map_or(seq, |(seq, _)| *seq);
+        let mut seen = HashSet::new();
+        let codes: Vec<Code> = rows
+            .iter()
+            .filter(|(_, code)| seen.insert(code.as_str()))
+            .filter_map(|(_, code)| read_code(Some(code)))
+            .collect();
+        let mut changes = Changes::new(codes, cursor(next));
+        changes.more = has_more;
+        Ok(changes)
+    }
+
+    async fn purge_clicks(&self, before: DateTime<Utc>, limit: u32) -> Result<PurgedClicks> {
+        let limit = limit.max(1);
+        let asked = Step::Hour.floor(before).max(DateTime::UNIX_EPOCH);
+        // The watermark first: a click that arrives between the two statements is refused already.
+        let raise = sqlx::query_scalar::<_, String>(self.sql(RAISE_WATERMARK)).bind(time_text(asked));
+        let raised = raise.fetch_all(self.writer()).await.map_err(error::map)?;
+        let watermark = raised.first().and_then(|text| parse_time(text)).unwrap_or(asked);
+        let first = first_id(watermark).as_bytes().to_vec();
+        let purge = sqlx::query(self.sql(PURGE)).bind(first.clone()).bind(limit);
+        let removed = purge.execute(self.writer()).await.map_err(error::map)?.rows_affected();
+        let is_purged = sqlx::query_scalar::<_, bool>(self.sql(IS_PURGED)).bind(first);
+        let done = removed < u64::from(limit) || is_purged.fetch_one(self.pool()).await.map_err(error::map)?;
+        Ok(PurgedClicks::new(removed, done, watermark))
+    }
+
+    async fn purge_expired(&self, query: &PurgeExpired) -> Result<PurgedLinks> {
+        let limit = query.limit.max(1);
+        let expired = sqlx::query(self.sql(EXPIRED)).bind(time_text(query.before)).bind(i64::from(limit) + 1);
+        let row = expired.fetch_one(self.pool()).await.map_err(error::map)?;
+        let mut rows: Vec<ExpiredRow> = elements(&json_of(&row))?;
+        let done = rows.len() <= limit as usize;
+        rows.truncate(limit as usize);
+        // By version: a link whose expiry is moved meanwhile stays.
+        let deletions: Vec<_> = rows
+            .iter()
+            .filter_map(|ExpiredRow(code, id, version)| {
+                Some(Deletion(code, Hex(read_id(id)?), Some(*version), query.release))
+            })
+            .collect();
+        if deletions.is_empty() {
+            return Ok(PurgedLinks::new(Vec::new(), done));
+        }
+        let deleted = self.delete_links(&deletions).await?;
+        let codes = deletions.iter().zip(deleted).filter(|(_, deleted)| *deleted == Deleted::Deleted);
+        Ok(PurgedLinks::new(codes.filter_map(|(deletion, _)| read_code(Some(deletion.0))).collect(), done))
+    }
+
+    async fn reconcile(&self, range: TimeRange) -> Result<Reconciled> {
+        self.reconcile_hours(range).await
+    }
+
+    /// Also makes the hashes by which links are found by URL for links that other programs wrote.
+    async fn optimize(&self) -> Result<()> {
+        let unhashed = sqlx::query(self.sql(UNHASHED)).bind(HASHES);
+        let mut hashes = Vec::new();
+        for row in unhashed.fetch_all(self.pool()).await.map_err(error::map)? {
+            let rowid: i64 = row.try_get(0).map_err(error::map)?;
+            // One that is not UTF-8 is no URL.
+            if let Ok(url) = row.try_get::<String, _>(1) {
+                hashes.push((rowid, url_hash(&url), url));
+            }
+        }
+        if !hashes.is_empty() {
+            self.write(HASH, to_json(&hashes)).await?;
+        }
+        for pragma in ["PRAGMA optimize", "PRAGMA wal_checkpoint(PASSIVE)"] {
+            sqlx::query(pragma).fetch_all(self.writer()).await.map_err(error::map)?;
+        }
+        Ok(())
+    }
+
+    async fn size(&self) -> Result<Size> {
+        let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let bytes: i64 = sqlx::query_scalar(pages).fetch_one(self.pool()).await.map_err(error::map)?;
+        Ok(Size::new(bytes.cast_unsigned()))
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let read = self.sql("SELECT 1 FROM /*prefix*/linkly_meta LIMIT 1");
+        sqlx::query(read).fetch_all(self.pool()).await.map_err(error::map)?;
+        Ok(())
+    }
+}
