@@ -1,5 +1,7 @@
 //! What a hit allocates, and what a link costs.
 
+#![cfg(feature = "memory")]
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -73,4 +75,23 @@ fn a_link_costs_little_beyond_its_text() {
     println!("{roomy} bytes a link with room, {full} when full");
     assert!(roomy <= 160, "{roomy} bytes a link with room");
     assert!(full <= 176, "{full} bytes a link when full");
+}
+
+#[test]
+fn a_capacity_in_bytes_is_what_is_taken_within_a_tenth() {
+    const BYTES: u64 = 16 << 20;
+    for path in [1, 25, 50, 100, 200, 1_000] {
+        let cache = MemoryCache::builder().capacity_bytes(BYTES).absences(0).build();
+        let counted = measure(|| {
+            for number in 0..2 * BYTES as usize / (200 + path) {
+                let url = format!("https://iii.dev/{}", "x".repeat(path));
+                let target = Target::new(TargetParts::new(Uuid::from_u128(number as u128), url));
+                fill(&cache, number, Entry::new(Some(target), Tick::MAX, Tick::MAX));
+            }
+        });
+        let (weight, taken) = (cache.weight(), counted.bytes_current as u64);
+        println!("paths of {path} bytes: {} links weigh {weight} and take {taken}", cache.len());
+        assert!(weight <= BYTES && weight > BYTES * 9 / 10, "{weight}");
+        assert!(taken <= BYTES * 11 / 10 && taken > BYTES * 7 / 10, "{taken}");
+    }
 }

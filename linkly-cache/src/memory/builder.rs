@@ -29,8 +29,8 @@ impl MemoryCacheBuilder {
         self
     }
 
-    /// At most so many bytes of links, their share of the tables included: a limit on memory where URLs
-    /// differ much in length. Replaces [`capacity`](Self::capacity).
+    /// So many bytes of links, their share of the tables included: for URLs that differ much in length.
+    /// The tables grow by doubling, so it may be a tenth more. Replaces [`capacity`](Self::capacity).
     pub fn capacity_bytes(mut self, bytes: u64) -> Self {
         self.capacity = Capacity::Bytes(bytes);
         self
