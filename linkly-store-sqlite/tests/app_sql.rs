@@ -1,8 +1,8 @@
 //! What the app writes with SQL of its own keeps the tables in order.
 
-mod common;
+mod fixture;
 
-use common::{File, at, clicks, code, count, counted, link};
+use fixture::{File, at, clicks, code, count, counted, link};
 use linkly_core::{ClickSink, ClickStatsExt, Insert, LinkStore, LinkStoreExt, ListLinks, Maintenance, Scope, Update};
 use linkly_store_sqlite::{SqliteStore, sqlx};
 

@@ -1,11 +1,11 @@
 //! Copies of a whole database.
 
-mod common;
+mod fixture;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{File, clicks, code, count, counted, link, links};
+use fixture::{File, clicks, code, count, counted, link, links};
 use linkly_core::{ClickSink, Error, LinkStore, LinkStoreExt, Maintenance};
 use linkly_store_sqlite::{SqliteStore, sqlx};
 

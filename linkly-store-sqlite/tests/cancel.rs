@@ -1,12 +1,12 @@
 //! A future that is dropped leaves its call done or not done, never half, and the store in order.
 
-mod common;
+mod fixture;
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use common::{File, clicks, code, count, counted, link, links};
+use fixture::{File, clicks, code, count, counted, link, links};
 use linkly_core::chrono::TimeDelta;
 use linkly_core::{ClickSink, Delete, LinkStore, LinkStoreExt, Maintenance, PurgeExpired, Use};
 use linkly_store_sqlite::SqliteStore;

@@ -1,11 +1,11 @@
 //! When the file, the folder or the disk is not as it should be: an error that says so and what to do,
 //! and nothing lost.
 
-mod common;
+mod fixture;
 
 use std::fs;
 
-use common::{File, clicks, code, counted, link, links};
+use fixture::{File, clicks, code, counted, link, links};
 use linkly_core::{ClickSink, Error, LinkStore, LinkStoreExt, Maintenance};
 use linkly_store_sqlite::{SqliteStore, sqlx};
 
@@ -126,7 +126,7 @@ async fn a_full_disk_does_not_spoil_the_migration() {
     // The connection was replaced, and with it its limit.
     second.migrate().await.unwrap();
     second.insert(&links(100)).await.unwrap();
-    assert_eq!(common::count(&store, "SELECT count(*) FROM links").await, 100);
+    assert_eq!(fixture::count(&store, "SELECT count(*) FROM links").await, 100);
 }
 
 #[tokio::test]

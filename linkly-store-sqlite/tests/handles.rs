@@ -1,8 +1,8 @@
 //! Several stores on one file, as several processes have them.
 
-mod common;
+mod fixture;
 
-use common::{File, clicks, code, counted, link, links};
+use fixture::{File, clicks, code, counted, link, links};
 use linkly_core::{ClickSink, ClickStatsExt, Insert, LinkStore, LinkStoreExt, Maintenance, Update};
 
 #[tokio::test]

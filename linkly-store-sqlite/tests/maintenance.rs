@@ -1,8 +1,8 @@
 //! Counting again, the change log's length, and what is purged.
 
-mod common;
+mod fixture;
 
-use common::{File, MANY, at, clicks, code, count, counted, link, links};
+use fixture::{File, MANY, at, clicks, code, count, counted, link, links};
 use linkly_core::chrono::TimeDelta;
 use linkly_core::{
     Click, ClickSink, ClickSinkExt, ClickStatsExt, Count, Delete, Difference, LinkStore, LinkStoreExt, Maintenance,

@@ -1,10 +1,10 @@
 //! The app's own pools.
 
-mod common;
+mod fixture;
 
 use std::time::Duration;
 
-use common::{File, code, link};
+use fixture::{File, code, link};
 use linkly_core::{Error, LinkStoreExt};
 use linkly_store_sqlite::SqliteStore;
 use linkly_store_sqlite::sqlx;

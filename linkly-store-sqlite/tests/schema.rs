@@ -1,8 +1,8 @@
 //! The schema: made once however many start at once, and never guessed.
 
-mod common;
+mod fixture;
 
-use common::{File, code, count, link};
+use fixture::{File, code, count, link};
 use linkly_core::{Error, Folding, LinkStore, LinkStoreExt};
 use linkly_store_sqlite::{MIGRATIONS, SCHEMA_VERSION, SqliteConfig, SqliteStore, sqlx};
 

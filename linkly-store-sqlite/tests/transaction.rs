@@ -1,8 +1,8 @@
 //! A link inside the app's own transaction.
 
-mod common;
+mod fixture;
 
-use common::{File, code, count, link};
+use fixture::{File, code, count, link};
 use linkly_core::{Delete, Error, Insert, LinkStoreExt, Maintenance};
 use linkly_store_sqlite::sqlx::{self, Connection};
 
