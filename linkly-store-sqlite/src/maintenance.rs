@@ -98,6 +98,7 @@ impl Maintenance for SqliteStore {
     }
 
     async fn purge_clicks(&self, before: DateTime<Utc>, limit: u32) -> Result<PurgedClicks> {
+        let limit = limit.max(1);
         let asked = Step::Hour.floor(before).max(DateTime::UNIX_EPOCH);
         // The watermark first: a click that arrives between the two statements is refused already.
         let raise = sqlx::query_scalar::<_, String>(self.sql(RAISE_WATERMARK)).bind(time_text(asked));

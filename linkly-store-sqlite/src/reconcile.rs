@@ -73,8 +73,12 @@ impl SqliteStore {
     pub(crate) async fn reconcile_hours(&self, range: TimeRange) -> Result<Reconciled> {
         let range = range.widened(Step::Hour);
         let from = range.from.max(self.watermark().await?);
+        let done = Ok(Reconciled::new(Vec::new(), None));
+        if from >= range.until {
+            return done;
+        }
         let Some((from, end, has_more)) = self.part_of(TimeRange::new(from, range.until)).await? else {
-            return Ok(Reconciled::new(Vec::new(), None));
+            return done;
         };
         let hours = self.mend_hours(from, end).await?;
         let codes: Vec<&str> = hours.iter().map(|row| row.0.as_str()).collect();

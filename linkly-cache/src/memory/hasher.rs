@@ -1,9 +1,9 @@
 //! The hash of codes: fast, and under a key that nobody outside knows.
 //!
-//! Whoever asks for codes chooses what is hashed. foldhash under a secret key costs a third of SipHash;
-//! it claims no more than that collisions cannot be prepared without the key, so the key comes from the
-//! system's generator instead of the addresses and the time that foldhash itself would take. Answers
-//! carry no hash, and a chain of collisions ends at the capacity of its shard.
+//! Whoever asks for codes chooses what is hashed. foldhash takes 3 ns for a word where SipHash takes 12
+//! (its own figures). It claims no more than that collisions cannot be prepared without its seeds, so the
+//! seeds come from the system's generator instead of the addresses and the time it would take itself. No
+//! answer carries a hash or an order of entries, and a chain of collisions ends at the capacity of a shard.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;

@@ -28,7 +28,23 @@ impl<S: Space> Spaces<S> {
 
     #[inline]
     pub(crate) fn peek(&self, code: &str, now: Tick) -> Option<Entry> {
-        self.targets.find(code).or_else(|| self.absences.find(code)).filter(|entry| entry.is_servable(now))
+        // One variable: where a `match` hands the entry on, it is copied by 16 bytes that were just
+        // written by 8, and the processor waits for them (27 ns a hit against 23, raw 19).
+        let mut found = self.targets.find(code);
+        if found.is_none() {
+            found = self.find_absence(code);
+        }
+        if found.as_ref().is_some_and(|entry| !entry.is_servable(now)) {
+            found = None;
+        }
+        found
+    }
+
+    /// Out of line, since most look-ups do not come here.
+    #[cold]
+    #[inline(never)]
+    fn find_absence(&self, code: &str) -> Option<Entry> {
+        self.absences.find(code)
     }
 
     /// `hash` is the code's, here and below.

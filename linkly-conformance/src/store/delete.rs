@@ -162,3 +162,14 @@ pub async fn deletes_answer_in_order_each_for_itself(store: &Handles) {
     let query = ListLinks::new(Scope::All).with_order(linkly_core::Order::Code);
     assert_eq!(all_links(&**store, &query).await, left);
 }
+
+/// A click of a released link is refused also when it was recorded before the release.
+pub async fn a_recorded_click_of_a_released_link_is_refused_when_it_comes_again(store: &Handles) {
+    let old = link("a");
+    insert_all(&**store, std::slice::from_ref(&old)).await;
+    let click = click_of(&old, start());
+    store.record_one(&click).await.unwrap();
+    store.delete_one(delete(&old).with_release()).await.unwrap();
+    assert_refused(store.record_one(&click).await, "a click that was counted before the release");
+    assert_eq!(all_rows(&**store).await, []);
+}

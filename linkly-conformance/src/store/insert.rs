@@ -2,11 +2,11 @@
 
 use linkly_core::chrono::TimeDelta;
 use linkly_core::{
-    Insert, Link, LinkStoreExt, ListLinks, MAX_METADATA_BYTES, MAX_TAGS, MAX_URL_BYTES, RedirectStatus, Scope,
+    Delete, Insert, Link, LinkStoreExt, ListLinks, MAX_METADATA_BYTES, MAX_TAGS, MAX_URL_BYTES, RedirectStatus, Scope,
 };
 
 use crate::Handles;
-use crate::asked::{all_links, assert_invalid_input, insert_all};
+use crate::asked::{all_links, assert_invalid_input, assert_refused, insert_all};
 use crate::run::at_once;
 use crate::samples::{at, code, codes_of, full_link, link, links};
 
@@ -245,4 +245,26 @@ pub async fn codes_are_compared_by_bytes(store: &Handles) {
         assert_eq!(store.get_one(&link.code).await.unwrap().as_ref(), Some(link));
     }
     assert_eq!(store.get_one(&code("cASE")).await.unwrap(), None);
+}
+
+/// The same id again after its code was released is inserted, nothing is written, and the code stays free.
+pub async fn the_same_id_again_after_a_release_is_inserted_and_writes_nothing(store: &Handles) {
+    let link = link("again");
+    insert_all(&**store, std::slice::from_ref(&link)).await;
+    store.delete_one(Delete::new(link.code.clone(), link.id).with_release()).await.unwrap();
+    assert_eq!(store.insert_one(&link).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.get_one(&link.code).await.unwrap(), None);
+    let next = self::link("again");
+    assert_eq!(store.insert_one(&next).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.get_one(&link.code).await.unwrap(), Some(next));
+}
+
+/// An id that another code has is refused for good, and nothing of the call is written.
+pub async fn an_id_that_another_code_has_is_refused(store: &Handles) {
+    let first = link("first");
+    insert_all(&**store, std::slice::from_ref(&first)).await;
+    let (mut same_id, beside) = (link("second"), link("beside"));
+    same_id.id = first.id;
+    assert_refused(store.insert(&[beside, same_id]).await, "an id that another code has");
+    assert_eq!(all_links(&**store, &ListLinks::new(Scope::All)).await, [first]);
 }

@@ -167,3 +167,16 @@ async fn assert_invalid_cursor(store: &Handles, query: &ListLinks) {
 fn codes(links: &[Link]) -> Vec<&str> {
     links.iter().map(|link| link.code.as_str()).collect()
 }
+
+/// A limit that was set by hand to what no page can hold is clamped.
+pub async fn a_limit_out_of_range_is_clamped(store: &Handles) {
+    insert_all(&**store, &links("n", 1_001)).await;
+    for order in ORDERS {
+        let mut query = ListLinks::new(Scope::All).with_order(order);
+        for (limit, expected) in [(0, 1), (u32::MAX, 1_000)] {
+            query.limit = limit;
+            let page = store.list(&query).await.unwrap();
+            assert_eq!((page.items.len(), page.next.is_some()), (expected, true), "a limit of {limit}");
+        }
+    }
+}

@@ -31,6 +31,8 @@ macro_rules! __store_cases {
                 the_same_id_twice_in_one_call_is_inserted
                 the_same_id_again_after_an_update_is_inserted_and_leaves_the_update
                 the_same_id_again_after_a_delete_is_inserted_and_stays_deleted
+                the_same_id_again_after_a_release_is_inserted_and_writes_nothing
+                an_id_that_another_code_has_is_refused
                 of_many_callers_racing_for_one_code_exactly_one_is_told_inserted
                 a_link_that_fails_its_check_fails_the_call_before_anything_is_written
                 every_field_of_a_link_reads_back_equal
@@ -58,6 +60,7 @@ macro_rules! __store_cases {
                 an_update_leaves_created_at_and_consumed_as_they_are
                 updates_answer_in_order_each_for_itself
                 of_many_updates_of_one_version_exactly_one_is_updated
+                a_link_that_stands_twice_in_one_call_is_updated_once
                 a_link_that_fails_its_check_fails_the_call_before_anything_is_written
             }
             delete {
@@ -65,6 +68,7 @@ macro_rules! __store_cases {
                 the_statistics_of_a_retired_code_stay
                 a_released_code_can_be_used_again_with_new_totals
                 late_clicks_of_a_released_link_are_refused
+                a_recorded_click_of_a_released_link_is_refused_when_it_comes_again
                 a_retired_code_can_be_released_later
                 deleting_the_same_id_again_is_deleted
                 the_same_id_twice_in_one_call_is_deleted
@@ -90,6 +94,7 @@ macro_rules! __store_cases {
                 paging_meets_every_link_once_while_others_come_and_go
                 a_cursor_of_another_order_is_an_invalid_input
                 a_text_that_is_no_cursor_is_an_invalid_input
+                a_limit_out_of_range_is_clamped
             }
             filter {
                 search_looks_into_code_url_and_title
@@ -122,6 +127,7 @@ macro_rules! __store_cases {
                 a_range_of_any_times_has_an_answer
                 the_range_of_clicks_is_exact_to_the_millisecond
                 clicks_are_paged_in_both_directions
+                a_cursor_that_no_page_gave_is_an_invalid_input
                 paging_meets_every_click_once_while_others_arrive
                 the_most_clicked_come_first_and_equals_by_code
                 the_most_clicked_are_of_the_scope
@@ -142,11 +148,13 @@ macro_rules! __store_cases {
                 clicks_older_than_the_watermark_are_refused
                 the_watermark_never_moves_back
                 a_call_removes_no_more_than_its_limit
+                a_limit_of_nothing_is_one_of_one
                 purging_is_idempotent
                 a_purge_without_rows_is_done
             }
             purge_expired {
                 links_that_expired_before_are_deleted_and_no_others
+                a_link_that_expires_at_that_very_moment_is_not_touched
                 the_codes_are_retired_and_their_statistics_stay
                 released_codes_can_be_used_again_without_statistics
                 an_expiry_that_was_moved_counts_as_it_is_now

@@ -128,3 +128,10 @@ pub async fn a_purge_without_rows_is_done(store: &Handles) {
     assert_eq!(purged, PurgedClicks::new(0, true, start()));
     assert_refused(store.record(&[click("a", start() - minutes(1))]).await, "an old click");
 }
+
+/// A limit of 0 is one of 1: also such a purge comes to its end.
+pub async fn a_limit_of_nothing_is_one_of_one(store: &Handles) {
+    three_hours_of_clicks(store).await;
+    let purged = store.purge_clicks(start() + minutes(120), 0).await.unwrap();
+    assert_eq!((purged.removed, purged.done), (1, false));
+}

@@ -91,3 +91,10 @@ pub async fn a_call_deletes_no_more_than_its_limit(store: &Handles) {
     assert_eq!(purged.len(), 5);
     assert_eq!(BTreeSet::from_iter(purged), codes(all.iter().step_by(2)));
 }
+
+/// A link that expires at that very moment did not expire before it.
+pub async fn a_link_that_expires_at_that_very_moment_is_not_touched(store: &Handles) {
+    let all = some_that_expire(store).await;
+    let purged = store.purge_expired(&PurgeExpired::new(start() + minutes(2))).await.unwrap();
+    assert_eq!(BTreeSet::from_iter(purged.codes), codes([&all[0]]));
+}

@@ -2,13 +2,13 @@
 
 use linkly_core::chrono::{DateTime, TimeDelta, Utc};
 use linkly_core::{
-    Bucket, Click, ClickStatsExt, Code, ListClicks, Scope, Series, Step, TimeRange, Top, TopLink, Totals,
+    Bucket, Click, ClickStatsExt, Code, Cursor, ListClicks, Scope, Series, Step, TimeRange, Top, TopLink, Totals,
 };
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::Handles;
-use crate::asked::{all_clicks, totals};
+use crate::asked::{all_clicks, assert_invalid_input, totals};
 use crate::samples::{at, bot, click, code, code_in, domain, minutes, seeded, start};
 
 fn millis(count: i64) -> TimeDelta {
@@ -261,5 +261,15 @@ pub async fn the_most_clicked_are_counted_in_whole_hours(store: &Handles) {
         let top = store.top(&Top::new(Scope::All, range)).await.unwrap();
         let expected: &[TopLink] = &[TopLink::new(code("a"), count, 0)];
         assert_eq!(top, if count == 0 { &[] } else { expected }, "{from} until {until}");
+    }
+}
+
+/// A text that no page gave as a cursor is an invalid input.
+pub async fn a_cursor_that_no_page_gave_is_an_invalid_input(store: &Handles) {
+    a_second_of_clicks(store).await;
+    for text in ["", " ", "x", "a00001", "' OR 1=1 --", "🦀", "\0", "{}", "null"] {
+        let query = ListClicks::new(TimeRange::all()).with_after(Some(Cursor::new(text)));
+        assert_invalid_input(store.clicks(&query).await, &format!("the cursor {text:?}"));
+        assert_invalid_input(store.clicks(&query.with_code(code("a"))).await, &format!("the cursor {text:?}"));
     }
 }

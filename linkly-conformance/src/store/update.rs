@@ -221,3 +221,13 @@ pub async fn a_link_that_fails_its_check_fails_the_call_before_anything_is_writt
     let found = store.get(&codes_of(&stored)).await.unwrap();
     assert_eq!(found, stored.into_iter().map(Some).collect::<Vec<_>>());
 }
+
+/// A link that stands twice in one call is as if one call had come after the other: the second is for a
+/// version that is no longer there.
+pub async fn a_link_that_stands_twice_in_one_call_is_updated_once(store: &Handles) {
+    let link = inserted(store, "a").await;
+    let first = with(link.clone(), |link| link.url = "https://example.com/first".into());
+    let second = with(link, |link| link.url = "https://example.com/second".into());
+    assert_eq!(store.update(&[first.clone(), second]).await.unwrap(), [NEXT, Update::Conflict]);
+    assert_eq!(found(store, &first).await.url, first.url);
+}

@@ -247,14 +247,15 @@ impl Maintenance for MemoryStore {
     }
 
     async fn purge_clicks(&self, before: DateTime<Utc>, limit: u32) -> Result<PurgedClicks> {
-        Ok(self.state().clicks.purge(before, limit))
+        Ok(self.state().clicks.purge(before, limit.max(1)))
     }
 
     async fn purge_expired(&self, query: &PurgeExpired) -> Result<PurgedLinks> {
         let mut state = self.state();
-        let mut expired = state.links.expired_before(query.before, query.limit as usize + 1);
-        let done = expired.len() <= query.limit as usize;
-        expired.truncate(query.limit as usize);
+        let limit = query.limit.max(1) as usize;
+        let mut expired = state.links.expired_before(query.before, limit + 1);
+        let done = expired.len() <= limit;
+        expired.truncate(limit);
         for (code, id) in &expired {
             let delete = Delete::new(code.clone(), *id);
             state.delete(&if query.release { delete.with_release() } else { delete });

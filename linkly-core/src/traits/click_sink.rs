@@ -13,6 +13,7 @@ use crate::{Click, Result};
 /// - `Ok` means that all clicks of the call are durable; an error means that none of them is known
 ///   to be, and none was kept by half. Sending the same call again is safe.
 /// - The same click, by its id, may come any number of times, in any batch and order, and counts once.
+///   One that is refused by now is refused, also when it was recorded before.
 /// - A store raises the totals and the hours by the rows that it really inserted, in the same
 ///   transaction: totals equal rows equal the sum of the series, at every moment.
 /// - `last_clicked_at` never moves back, in whatever order clicks arrive.

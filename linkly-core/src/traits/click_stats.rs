@@ -36,6 +36,7 @@ pub trait ClickStats: Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// - The range is exact to the millisecond: from `from` on, until before `until`.
+    /// - A cursor that no page gave is an [`Error::InvalidInput`](crate::Error::InvalidInput).
     async fn clicks(&self, query: &ListClicks) -> Result<Page<Click>>;
 
     /// The codes with the most clicks in a range of whole hours, the most clicked first, equals by

@@ -40,7 +40,10 @@ pub trait LinkStore: Debug + Send + Sync + 'static {
     /// - A code that another link has, live or retired, also one earlier in the same call, is
     ///   [`Insert::CodeTaken`] and leaves that link as it is; the other links of the call are inserted.
     /// - A link whose id is there already under the same code is [`Insert::Inserted`], whatever
-    ///   became of it since: this is how a call is sent again.
+    ///   became of it since, and nothing is written: this is how a call is sent again. That it was
+    ///   deleted and its code released changes nothing.
+    /// - An id that another code has fails the call with
+    ///   [`Error::Refused`](crate::Error::Refused), and nothing is written.
     /// - Of many callers racing for one code, exactly one is told [`Insert::Inserted`].
     /// - A link that fails [`Link::check`] fails the whole call with that error before anything is
     ///   written.
@@ -80,6 +83,7 @@ pub trait LinkStore: Debug + Send + Sync + 'static {
     /// - No live link with this code and id, also when the code was used again by a new link, is
     ///   [`Update::NotFound`].
     /// - `consumed` is neither written nor reset.
+    /// - The same link twice in one call is as if one call had come after the other.
     /// - A link that fails [`Link::check`] fails the whole call before anything is written.
     async fn update(&self, links: &[Link]) -> Result<Vec<Update>>;
 
@@ -89,9 +93,10 @@ pub trait LinkStore: Debug + Send + Sync + 'static {
     ///
     /// - The code is retired: reads no longer find the link, its statistics stay, and inserting
     ///   the code again is [`Insert::CodeTaken`].
-    /// - With [`Delete::release`] the code can be used again, by a new link with new totals: the
-    ///   statistics of the old one go with it, and its clicks that arrive later are refused.
-    /// - Deleting the same id again is [`Deleted::Deleted`].
+    /// - With [`Delete::release`] the code can be used again, by a new link with new totals: all rows,
+    ///   totals and hours of the code go, and clicks of the old link's id that arrive later are
+    ///   refused. A retired code can be released later by the same id.
+    /// - Deleting the same id again is [`Deleted::Deleted`], with whatever version.
     /// - Another version is [`Deleted::Conflict`]; an id that is not there is [`Deleted::NotFound`].
     async fn delete(&self, links: &[Delete]) -> Result<Vec<Deleted>>;
 
@@ -113,8 +118,8 @@ pub trait LinkStore: Debug + Send + Sync + 'static {
     ///
     /// - Paging through to the end meets every link that was there all the while exactly once, also
     ///   while others are inserted and deleted.
-    /// - Filters are joined by *and*. `search` finds a text anywhere in code, URL or title, ASCII
-    ///   letters in any case, and no character of it has a special meaning.
+    /// - Filters are joined by *and*. `search` finds a text anywhere in key, URL or title, ASCII
+    ///   letters in any case, all others as they are, and no character of it has a special meaning.
     /// - A cursor of another store or order is an
     ///   [`Error::InvalidInput`](crate::Error::InvalidInput).
     async fn list(&self, query: &ListLinks) -> Result<Page<Link>>;
@@ -263,7 +268,7 @@ pub struct ListLinks {
     pub created_from: Option<DateTime<Utc>>,
     /// Links made before this moment.
     pub created_until: Option<DateTime<Utc>>,
-    /// How many: 1 to 1,000.
+    /// How many: 1 to 1,000; stores clamp it.
     pub limit: u32,
     /// Behind this cursor.
     pub after: Option<Cursor>,

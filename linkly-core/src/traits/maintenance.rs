@@ -22,10 +22,11 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     ///   reported at least once behind a cursor that was read before it began, also when it commits
     ///   later than others that began after it.
     /// - [`LinkStore::consume`](super::LinkStore::consume) is not a change.
-    /// - When the log no longer reaches back to the cursor, `lost` says that any link may have changed.
+    /// - When the log no longer reaches back to the cursor, or does not know it, `lost` says that any link
+    ///   may have changed.
     async fn changes(&self, after: Option<&ChangeCursor>) -> Result<Changes>;
 
-    /// Removes up to `limit` rows of clicks that are older than `before`, rounded down to the hour.
+    /// Removes up to `limit` rows (at least one) of clicks that are older than `before`, rounded down to the hour.
     ///
     /// # Contract
     ///
@@ -41,7 +42,7 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     ///
     /// - The codes are retired and their statistics stay; with [`PurgeExpired::release`] the codes
     ///   can be used again and the statistics go.
-    /// - Links without expiry are never touched.
+    /// - Links without expiry, and those that expire at that very moment, are not touched.
     async fn purge_expired(&self, query: &PurgeExpired) -> Result<PurgedLinks>;
 
     /// Counts the rows of clicks again in a bounded part of `range`, mends hours and totals that

@@ -1,0 +1,9 @@
+//! The workloads of the benchmarks: seeded, so that each run asks for the same.
+
+mod codes;
+mod paired;
+mod threads;
+
+pub use codes::{Codes, Shape};
+pub use paired::Paired;
+pub use threads::time_on_threads;

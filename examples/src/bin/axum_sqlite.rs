@@ -1,0 +1,167 @@
+//! An Axum app with short links in a SQLite file: create, follow, count.
+//!
+//! ```sh
+//! cargo run --release -p linkly-examples --bin axum_sqlite
+//! ```
+//!
+//! `LINKLY_ADDR` (127.0.0.1:3111) and `DATABASE_URL` (sqlite:./data/linkly.db) say where, `RUST_LOG` (warn)
+//! how much is logged: `debug` shows each link that is created and resolved.
+
+use std::future::{Future, IntoFuture};
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::header::{HeaderMap, HeaderName, LOCATION, REFERER, USER_AGENT};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use linkly_cache::MemoryCache;
+use linkly_core::{Error, Linkly, NewLink, Visit, VisitContext};
+use linkly_store_sqlite::SqliteStore;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
+
+/// How long open requests may take after a signal, and how long queued clicks may after them.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let setting = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let level: LevelFilter = setting("RUST_LOG", "warn").parse()?;
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+
+    let store = SqliteStore::connect(&setting("DATABASE_URL", "sqlite:./data/linkly.db")).await?;
+    let linkly = Linkly::builder(store).cache(MemoryCache::new()).start().await?;
+
+    let app = Router::new()
+        .route("/links", post(create))
+        .route("/links/{code}/stats", get(stats))
+        .route("/s/{code}", get(follow))
+        .with_state(linkly.clone());
+    let listener = TcpListener::bind(setting("LINKLY_ADDR", "127.0.0.1:3111")).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(listener, app).await?;
+
+    let report = linkly.shutdown(GRACE).await;
+    println!("stopped: {} clicks written, {} not", report.clicks.written, report.clicks.not_written);
+    Ok(())
+}
+
+/// `POST /links {"url", "code"?}` → 201 with the link.
+async fn create(
+    State(linkly): State<Linkly>,
+    body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>,
+) -> Result<Response, Failure> {
+    let Json(new) = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
+    let link = linkly.create(new).await?;
+    Ok((StatusCode::CREATED, Json(link)).into_response())
+}
+
+/// `GET /s/{code}` → the redirect, and one more click.
+async fn follow(
+    State(linkly): State<Linkly>,
+    Path(code): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let context = VisitContext::new()
+        .with_head(method == Method::HEAD)
+        .with_query(uri.query())
+        .with_referrer(text(REFERER))
+        .with_user_agent(text(USER_AGENT));
+    match linkly.visit(&code, &context).await? {
+        Visit::Redirect { status, location, .. } => {
+            let location = HeaderValue::from_str(location.as_str()).map_err(Failure::internal)?;
+            let status = StatusCode::from_u16(status).map_err(Failure::internal)?;
+            Ok((status, [(LOCATION, location)]).into_response())
+        }
+        Visit::Withheld => Ok(StatusCode::OK.into_response()),
+        Visit::Gone => Err(Failure(StatusCode::GONE, "link gone".into())),
+        _ => Err(Failure::not_found()),
+    }
+}
+
+/// `GET /links/{code}/stats` → the totals of a link, also of one that was deleted.
+async fn stats(State(linkly): State<Linkly>, Path(code): Path<String>) -> Result<Json<Value>, Failure> {
+    linkly.flush().await?;
+    let totals = linkly.stats(&code).await?;
+    if totals.clicks == 0 && linkly.get(&code).await?.is_none() {
+        return Err(Failure::not_found());
+    }
+    Ok(Json(json!({
+        "code": code,
+        "clicks": totals.clicks,
+        "bots": totals.bots,
+        "last_clicked_at": totals.last_clicked_at,
+    })))
+}
+
+/// An error as this API answers it: a status and `{"error": …}`.
+struct Failure(StatusCode, String);
+
+impl Failure {
+    fn not_found() -> Self {
+        Self(StatusCode::NOT_FOUND, "link not found".into())
+    }
+
+    fn internal(error: impl std::fmt::Display) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            error if error.is_invalid_input() => StatusCode::BAD_REQUEST,
+            Error::NotFound { .. } => return Self::not_found(),
+            Error::CodeTaken { .. } | Error::Conflict { .. } => StatusCode::CONFLICT,
+            Error::Unavailable { .. } | Error::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM, then lets open requests finish, for a while.
+async fn serve(listener: TcpListener, app: Router) -> std::io::Result<()> {
+    let signal = signal()?;
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let (stopping, mut stopped) = tokio::sync::watch::channel(());
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        signal.await;
+        drop(stopping);
+    });
+    let deadline = async move {
+        let _ = stopped.changed().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server.into_future() => result,
+        () = deadline => Ok(()),
+    }
+}
+
+/// Ends with Ctrl-C or SIGTERM.
+fn signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

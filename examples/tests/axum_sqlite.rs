@@ -1,0 +1,128 @@
+//! The Axum app on SQLite, as a process, over HTTP.
+
+mod support;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use linkly_core::{ClickStatsExt, Code};
+use linkly_store_sqlite::SqliteStore;
+use support::{App, agent, send};
+use ureq::http::Method;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_axum_sqlite");
+
+#[test]
+fn a_link_is_created_followed_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(PROGRAM, folder.path());
+
+    let created = app.post("/links", r#"{"url": "iii.dev/docs", "code": "iii"}"#);
+    assert_eq!(created.status, 201);
+    assert_eq!((&created.json()["code"], &created.json()["url"]), (&"iii".into(), &"https://iii.dev/docs".into()));
+    let random = app.post("/links", r#"{"url": "https://iii.dev"}"#);
+    assert_eq!(random.json()["code"].as_str().unwrap().len(), 7);
+
+    for _ in 0..3 {
+        let followed = app.get("/s/iii");
+        assert_eq!((followed.status, followed.location.as_deref()), (302, Some("https://iii.dev/docs")));
+    }
+    let probed = app.send(Method::HEAD, "/s/iii", "");
+    assert_eq!((probed.status, probed.location.as_deref()), (302, Some("https://iii.dev/docs")));
+    let stats = app.get("/links/iii/stats");
+    assert_eq!((stats.status, &stats.json()["clicks"], &stats.json()["bots"]), (200, &4.into(), &1.into()));
+}
+
+#[test]
+fn errors_are_json_with_the_status_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(PROGRAM, folder.path());
+    app.post("/links", r#"{"url": "iii.dev", "code": "iii"}"#);
+    app.post("/links", r#"{"url": "iii.dev", "code": "old", "expires_at": "2020-01-01T00:00:00Z"}"#);
+    app.post("/links", r#"{"url": "iii.dev", "code": "once", "max_clicks": 1}"#);
+    assert_eq!(app.get("/s/once").status, 302);
+    for (status, text, answer) in [
+        (404, "link not found", app.get("/s/none")),
+        (404, "link not found", app.get("/links/none/stats")),
+        (410, "link gone", app.get("/s/old")),
+        (410, "link gone", app.get("/s/once")),
+        (400, "code", app.get("/s/not%20a%20code")),
+        (400, "code", app.get("/s/%2F%2Facme.com%2Fa")),
+        (400, "code", app.post("/links", r#"{"url": "iii.dev", "code": "a/b"}"#)),
+        (400, "URL", app.post("/links", r#"{"url": "javascript:alert(1)"}"#)),
+        (400, "", app.post("/links", "{")),
+        (422, "url", app.post("/links", "{}")),
+        (422, "expiry", app.post("/links", r#"{"url": "iii.dev", "expiry": 1}"#)),
+        (409, "taken", app.post("/links", r#"{"url": "iii.dev", "code": "iii"}"#)),
+    ] {
+        let error = answer.json()["error"].as_str().unwrap_or_default().to_owned();
+        assert!(answer.status == status && error.contains(text), "{status} {text:?}: {} {error:?}", answer.status);
+    }
+}
+
+#[test]
+fn the_readmes_session_works_as_shown() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let block = readme
+        .split("```")
+        .find(|block| block.contains("/s/iii") && block.contains("SELECT COUNT(*)"))
+        .expect("the README shows a session");
+    let session = block.split_once('\n').unwrap().1;
+
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(PROGRAM, folder.path());
+    let session = session.replace("http://127.0.0.1:3111", &app.url);
+    let run = Command::new("bash").args(["-euc", &session]).current_dir(folder.path()).output().unwrap();
+    let shown = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{session}\n{shown}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(shown.contains(r#""clicks":3,"code":"iii""#) && shown.ends_with("3\n"), "{shown}");
+}
+
+#[test]
+fn sigterm_under_load_loses_no_click_of_an_answered_redirect() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(PROGRAM, folder.path());
+    app.post("/links", r#"{"url": "iii.dev", "code": "iii"}"#);
+    let redirects = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let agent = agent();
+                // Until the app takes no more requests.
+                while let Ok(answer) = send(&agent, &app.url, Method::GET, "/s/iii", "") {
+                    assert_eq!(answer.status, 302);
+                    redirects.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        while redirects.load(Ordering::SeqCst) < 2_000 {
+            std::thread::yield_now();
+        }
+        app.signal("TERM");
+    });
+    let redirects = redirects.load(Ordering::SeqCst);
+    let said = app.last_words();
+    assert!(said.ends_with("0 not"), "{said}");
+
+    let clicks = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let url = format!("sqlite:{}", folder.path().join("data/linkly.db").display());
+        let store = SqliteStore::connect(&url).await.unwrap();
+        store.total(&Code::new("iii").unwrap()).await.unwrap().clicks
+    });
+    // An answer that was on its way when the connection closed may be counted without having arrived.
+    assert!(clicks >= redirects && clicks <= redirects + 8, "{clicks} clicks, {redirects} redirects");
+    assert_eq!(said, format!("stopped: {clicks} clicks written, 0 not"));
+}
+
+#[test]
+fn links_and_clicks_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(PROGRAM, folder.path());
+    app.post("/links", r#"{"url": "iii.dev", "code": "iii"}"#);
+    assert_eq!(app.get("/s/iii").status, 302);
+    app.signal("INT");
+    app.last_words();
+    let app = App::start(PROGRAM, folder.path());
+    assert_eq!(app.get("/s/iii").location.as_deref(), Some("https://iii.dev"));
+    assert_eq!(app.get("/links/iii/stats").json()["clicks"], 2);
+}
