@@ -36,6 +36,11 @@ pub struct SqliteConfig {
     /// How long a statement waits for another process's write lock, in milliseconds. Default: 5,000.
     #[serde(default = "busy_timeout_ms")]
     pub busy_timeout_ms: u64,
+    /// How much of the file readers map into memory, in bytes; nothing is copied and nothing held by
+    /// this process. Default: 268,435,456. A disk that fails under a mapped page, or a file that
+    /// another program cuts short, ends the process by a signal instead of an error: 0 turns it off.
+    #[serde(default = "mmap_bytes")]
+    pub mmap_bytes: u64,
     /// What stands in front of the name of each table, index, view and trigger: at most 32 of a-z,
     /// 0-9 and `_`, a letter or `_` first. Default: nothing.
     #[serde(default)]
@@ -82,6 +87,7 @@ impl SqliteConfig {
             folding: None,
             synchronous: Synchronous::default(),
             busy_timeout_ms: busy_timeout_ms(),
+            mmap_bytes: mmap_bytes(),
             prefix: String::new(),
             clicks_by_code_index: false,
         }
@@ -112,6 +118,13 @@ impl SqliteConfig {
     #[must_use]
     pub fn with_busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// With so many bytes of the file mapped by readers; 0 for none.
+    #[must_use]
+    pub fn with_mmap_bytes(mut self, bytes: u64) -> Self {
+        self.mmap_bytes = bytes;
         self
     }
 
@@ -163,6 +176,10 @@ const fn busy_timeout_ms() -> u64 {
     5_000
 }
 
+const fn mmap_bytes() -> u64 {
+    256 * 1_024 * 1_024
+}
+
 /// The driver takes milliseconds that fit 31 bits, and panics at more.
 pub(crate) fn busy_timeout(millis: u64) -> Duration {
     Duration::from_millis(millis.min(i32::MAX as u64))
@@ -177,6 +194,7 @@ impl fmt::Debug for SqliteConfig {
             .field("folding", &self.folding)
             .field("synchronous", &self.synchronous)
             .field("busy_timeout_ms", &self.busy_timeout_ms)
+            .field("mmap_bytes", &self.mmap_bytes)
             .field("prefix", &self.prefix)
             .field("clicks_by_code_index", &self.clicks_by_code_index)
             .finish()

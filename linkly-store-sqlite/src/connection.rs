@@ -14,6 +14,11 @@
 //! one back by itself (the disk is full), sqlx 0.9 still counts it as open, and the connection begins
 //! no other.
 //!
+//! Readers map the first part of the file into memory (`mmap_size`): what is read of a store is what no
+//! cache had, so nearly every page comes from the kernel, and copying it costs as much as finding the
+//! row: 64 codes take 2.8 µs each mapped, 6.5 with SQLite's own cache of 2 MB, 4.4 with one of 64 MB
+//! for each reader. The connection that writes maps nothing.
+//!
 //! sqlx pings a connection when it comes back to its pool and again, unless told not to, before it is
 //! handed out. The second costs as much as a read (20 µs), so it is off.
 
@@ -23,9 +28,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use linkly_core::{Error, Result};
-use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::config::{PoolConfig, SqliteConfig, Synchronous, busy_timeout};
 use crate::error;
@@ -33,6 +36,8 @@ use crate::error;
 /// How many rows of an answer wait in the driver's channel. With its 50 the thread of the connection
 /// stops and starts within a page.
 const ROW_BUFFER: usize = 1_024;
+/// In KiB, as SQLite takes it: the pages of the indexes that a batch writes to.
+const WRITER_CACHE: &str = "-16384";
 /// The log is cut back to this when it was larger, once it has been copied into the database.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
 
@@ -66,13 +71,13 @@ impl Connections {
         let readers = pool_of(&config.pool)
             .max_connections(config.pool.max.max(1))
             .idle_timeout(Duration::from_millis(config.pool.idle_timeout_ms));
-        let readers =
-            |options: &SqliteConnectOptions| readers.connect_lazy_with(options.clone().pragma("query_only", "ON"));
+        let reading = options.clone().pragma("query_only", "ON").pragma("mmap_size", config.mmap_bytes.to_string());
+        let readers = readers.connect_lazy_with(reading);
         let writer = pool_of(&config.pool).max_connections(1).idle_timeout(None);
         if place.read_only {
             // Not `query_only`: the error of a write is to be SQLite's, which says why.
             let writer = connect(writer, &options, &place.path, config).await?;
-            return Ok(Self { writer, readers: readers(&options), in_memory: false });
+            return Ok(Self { writer, readers, in_memory: false });
         }
         create_folder(&place.path)?;
         let synchronous = match config.synchronous {
@@ -81,12 +86,12 @@ impl Connections {
         };
         let writing = options
             .clone()
-            .auto_vacuum(SqliteAutoVacuum::None)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
+            .pragma("cache_size", WRITER_CACHE)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT);
         let writer = connect(writer, &writing, &place.path, config).await?;
-        Ok(Self { writer, readers: readers(&options), in_memory: false })
+        Ok(Self { writer, readers, in_memory: false })
     }
 
     /// Takes the app's own pools, if they are fit.

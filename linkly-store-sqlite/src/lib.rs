@@ -16,13 +16,15 @@ mod rows;
 mod stats;
 mod store;
 mod transaction;
+mod unfit;
 
 pub use linkly_core;
 pub use sqlx;
 
 pub use config::{PoolConfig, SqliteConfig, Synchronous};
-pub use migrate::{MIGRATIONS, Migration, MigrationReport, SCHEMA_VERSION, Unfit};
+pub use migrate::{MIGRATIONS, Migration, SCHEMA_VERSION};
 pub use store::SqliteStore;
+pub use unfit::{MigrationReport, Unfit};
 
 /// The name in this store's errors.
 const BACKEND: &str = "sqlite";

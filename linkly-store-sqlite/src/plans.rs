@@ -47,10 +47,10 @@ async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
 
 /// Reading one of our tables from one end to the other.
 fn is_scan(step: &str) -> bool {
-    let of = |table: &&str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} USING"));
-    ["l", "c", "h", "s", "t", "r", "links", "clicks", "click_hours", "link_stats", "link_tags", "link_changes"]
-        .iter()
-        .any(|table| of(table))
+    let tables =
+        ["l", "c", "h", "s", "t", "r", "links", "clicks", "click_hours", "link_stats", "link_tags", "link_changes"];
+    let read = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+    read.is_some_and(|table| tables.contains(&table)) && !step.contains("VIRTUAL TABLE")
 }
 
 fn is_sort(step: &str) -> bool {

@@ -20,17 +20,19 @@ pub(crate) const BOUNDS: &str = "
         (SELECT hex(event_id) FROM /*prefix*/clicks WHERE event_id >= ?1 ORDER BY event_id LIMIT 1 OFFSET ?3),
         (SELECT hour FROM /*prefix*/click_hours WHERE hour >= ?2 ORDER BY hour LIMIT 1 OFFSET ?3))";
 
-/// The hours whose counts are not what the rows say.
+/// The hours whose counts are not what the rows say. A sum over both, because a join of both, which have
+/// no index in common, took seconds where this takes a tenth of one.
 pub(crate) const HOURS: &str = "
-    WITH counted AS (
-        SELECT code, substr(clicked_at, 1, 13) || ':00:00.000Z' AS hour, count(*) AS clicks, sum(bot) AS bots
-        FROM /*prefix*/clicks WHERE event_id >= ?1 AND event_id < ?2 GROUP BY 1, 2
-    ), kept AS (
-        SELECT code, hour, clicks, bots FROM /*prefix*/click_hours WHERE hour >= ?3 AND hour < ?4
-    )
-    SELECT json_group_array(json_array(CAST(code AS TEXT), hour, kept.clicks, kept.bots, counted.clicks, counted.bots))
-    FROM counted FULL JOIN kept USING (code, hour)
-    WHERE counted.clicks IS NOT kept.clicks OR counted.bots IS NOT kept.bots";
+    SELECT json_group_array(json_array(CAST(code AS TEXT), hour, kept, kept_bots, counted, counted_bots)) FROM (
+        SELECT code, hour, sum(kept) AS kept, sum(kept_bots) AS kept_bots, sum(counted) AS counted,
+            sum(counted_bots) AS counted_bots
+        FROM (
+            SELECT code, substr(clicked_at, 1, 13) || ':00:00.000Z' AS hour, 0 AS kept, 0 AS kept_bots, 1 AS counted,
+                bot AS counted_bots
+            FROM /*prefix*/clicks WHERE event_id >= ?1 AND event_id < ?2
+            UNION ALL SELECT code, hour, clicks, bots, 0, 0 FROM /*prefix*/click_hours WHERE hour >= ?3 AND hour < ?4
+        ) GROUP BY code, hour
+    ) WHERE kept <> counted OR kept_bots <> counted_bots";
 
 /// The totals that are not the sums of their hours, of codes whose last click is in the hours at hand:
 /// so each code is summed once in a run over all time. And of the codes in `?3`.

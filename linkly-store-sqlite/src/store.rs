@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use crate::config::{SqliteConfig, check_prefix};
 use crate::connection::Connections;
 use crate::error;
-use crate::migrate::MigrationReport;
+use crate::unfit::MigrationReport;
 
 /// Where a configured prefix goes in the SQL of this crate. A comment, so that each text runs as it is.
 pub(crate) const PREFIX_MARK: &str = "/*prefix*/";

@@ -1,0 +1,102 @@
+//! What the app writes with SQL of its own keeps the tables in order.
+
+mod fixture;
+
+use fixture::{File, at, clicks, code, count, counted, link};
+use linkly_core::{ClickSink, ClickStatsExt, Insert, LinkStore, LinkStoreExt, ListLinks, Maintenance, Scope, Update};
+use linkly_store_sqlite::{SqliteStore, sqlx};
+
+async fn run(store: &SqliteStore, sql: &'static str) {
+    sqlx::query(sql).execute(store.writer()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_update_by_the_app_is_a_change_and_ends_older_versions() {
+    let file = File::new();
+    let store = file.open().await;
+    let mut read = link("a");
+    read.tags = vec!["old".into()];
+    store.insert_one(&read).await.unwrap();
+    let start = store.changes(None).await.unwrap().next;
+    run(&store, r#"UPDATE links SET url = 'https://iii.dev/new', tags = '["new"]' WHERE code = 'a'"#).await;
+
+    assert_eq!(store.changes(Some(&start)).await.unwrap().codes, [code("a")]);
+    assert_eq!(store.update_one(&read).await.unwrap(), Update::Conflict);
+    let stored = store.get_one(&code("a")).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.tags.as_slice()), (2, ["new".to_owned()].as_slice()));
+    for (query, found) in [
+        (ListLinks::new(Scope::All).with_tag("old"), 0),
+        (ListLinks::new(Scope::All).with_tag("new"), 1),
+        (ListLinks::new(Scope::All).with_url("https://iii.dev/a"), 0),
+        (ListLinks::new(Scope::All).with_url("https://iii.dev/new"), 1),
+    ] {
+        assert_eq!(store.list(&query).await.unwrap().items.len(), found, "{query:?}");
+    }
+    assert_eq!(count(&store, "SELECT count(*) FROM links WHERE url_hash IS NULL").await, 1);
+    store.optimize().await.unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM links WHERE url_hash IS NULL").await, 0);
+    let found = store.list(&ListLinks::new(Scope::All).with_url("https://iii.dev/new")).await.unwrap();
+    assert_eq!(found.items, [stored]);
+}
+
+#[tokio::test]
+async fn a_code_that_the_app_renames_is_two_changes() {
+    let file = File::new();
+    let store = file.open().await;
+    store.insert_one(&link("a")).await.unwrap();
+    let start = store.changes(None).await.unwrap().next;
+    run(&store, "UPDATE links SET code = 'b'").await;
+    assert_eq!(store.changes(Some(&start)).await.unwrap().codes, [code("a"), code("b")]);
+}
+
+#[tokio::test]
+async fn links_that_the_app_replaces_or_deletes_leave_nothing_in_lists() {
+    let file = File::new();
+    let store = file.open().await;
+    let mut tagged = link("a");
+    tagged.tags = vec!["t".into()];
+    store.insert_one(&tagged).await.unwrap();
+    let start = store.changes(None).await.unwrap().next;
+    run(&store, "REPLACE INTO links (code, url, created_at) VALUES ('a', 'https://iii.dev/b', '2026-01-12T10:00:00Z')")
+        .await;
+    assert_eq!(store.changes(Some(&start)).await.unwrap().codes, [code("a")]);
+    let by_tag = ListLinks::new(Scope::All).with_tag("t");
+    assert!(store.list(&by_tag).await.unwrap().items.is_empty());
+    let replaced = store.get_one(&code("a")).await.unwrap().unwrap();
+    assert_ne!(replaced.id, tagged.id);
+    // Sent again, the first link does not come back.
+    assert_eq!(store.insert_one(&tagged).await.unwrap(), Insert::CodeTaken);
+    run(&store, "DELETE FROM links").await;
+    assert!(store.get_one(&code("a")).await.unwrap().is_none());
+    assert!(store.changes(Some(&start)).await.unwrap().codes.contains(&code("a")));
+}
+
+#[tokio::test]
+async fn clicks_of_the_app_and_of_batches_are_counted_together() {
+    let file = File::new();
+    let store = file.open().await;
+    for _ in 0..3 {
+        run(
+            &store,
+            "INSERT INTO clicks (code, clicked_at) VALUES ('a', '2026-01-11T10:00:00Z'), ('a', '2026-01-11T11:30:00Z')",
+        )
+        .await;
+        store.record(&clicks("a", 10)).await.unwrap();
+    }
+    // Also after the newest rows are gone: numbers of rows never come again.
+    run(&store, "INSERT INTO clicks (code, clicked_at, bot) SELECT code, clicked_at, 1 FROM clicks").await;
+    assert_eq!(counted(&store).await, 72);
+    let total = store.total(&code("a")).await.unwrap();
+    assert_eq!((total.clicks, total.bots, total.last_clicked_at), (72, 36, Some(at("2026-01-11T11:30:00Z"))));
+}
+
+#[tokio::test]
+async fn a_click_of_the_app_older_than_what_was_purged_is_refused() {
+    let file = File::new();
+    let store = file.open().await;
+    store.purge_clicks(at("2026-01-11T11:00:00Z"), 10).await.unwrap();
+    let old = "INSERT INTO clicks (code, clicked_at) VALUES ('a', '2026-01-11T10:00:00Z')";
+    let error = sqlx::query(old).execute(store.writer()).await.unwrap_err();
+    assert!(error.to_string().contains("older than what was purged"), "{error}");
+    assert_eq!(counted(&store).await, 0);
+}
