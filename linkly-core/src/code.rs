@@ -111,6 +111,7 @@ fn check_key(key: &str) -> Result<(), &'static str> {
 }
 
 /// Whether `path` is one or more segments of unreserved characters; the error is the rule it breaks.
+#[inline]
 pub(crate) fn check_path(path: &str) -> Result<Traits, &'static str> {
     if path.is_empty() {
         return Err("it is empty");
@@ -118,7 +119,7 @@ pub(crate) fn check_path(path: &str) -> Result<Traits, &'static str> {
     if path.len() > MAX_CODE_BYTES {
         return Err("it is longer than 128 bytes");
     }
-    let traits = path.bytes().fold(Traits(0), |traits, byte| Traits(traits.0 | TRAITS[byte as usize]));
+    let traits = Traits::of(path.as_bytes());
     if traits.has(Traits::ILLEGAL) {
         return Err("it may hold only A-Z a-z 0-9 - _ . ~");
     }
@@ -138,6 +139,15 @@ impl Traits {
     const DOT: u8 = 2;
     const UPPER: u8 = 4;
     const ILLEGAL: u8 = 128;
+
+    /// Those of all bytes together. By fours, which takes half the instructions that one by one does.
+    #[inline]
+    fn of(bytes: &[u8]) -> Self {
+        let of = |byte: u8| TRAITS[byte as usize];
+        let (fours, rest) = bytes.as_chunks::<4>();
+        let fours = fours.iter().fold(0, |all, &[a, b, c, d]| all | of(a) | of(b) | of(c) | of(d));
+        Self(rest.iter().fold(fours, |all, &byte| all | of(byte)))
+    }
 
     const fn has(self, bits: u8) -> bool {
         self.0 & bits != 0
