@@ -48,6 +48,9 @@ fn errors_are_json_with_the_status_that_fits() {
         (410, "link gone", app.get("/s/once")),
         (400, "code", app.get("/s/not%20a%20code")),
         (400, "code", app.get("/s/%2F%2Facme.com%2Fa")),
+        (400, "UTF-8", app.get("/s/%FF")),
+        (404, "no such page", app.get("/")),
+        (405, "no such method", app.send(Method::DELETE, "/s/iii", "")),
         (400, "code", app.post("/links", r#"{"url": "iii.dev", "code": "a/b"}"#)),
         (400, "URL", app.post("/links", r#"{"url": "javascript:alert(1)"}"#)),
         (400, "", app.post("/links", "{")),
@@ -58,6 +61,25 @@ fn errors_are_json_with_the_status_that_fits() {
         let error = answer.json()["error"].as_str().unwrap_or_default().to_owned();
         assert!(answer.status == status && error.contains(text), "{status} {text:?}: {} {error:?}", answer.status);
     }
+}
+
+#[test]
+fn a_store_that_is_down_is_a_503_and_cached_links_are_followed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(PROGRAM, folder.path());
+    app.post("/links", r#"{"url": "iii.dev", "code": "iii"}"#);
+    assert_eq!(app.get("/s/iii").status, 302);
+    let sqlite3 = |sql: &str| {
+        let database = folder.path().join("data/linkly.db");
+        assert!(Command::new("sqlite3").arg(database).arg(sql).status().unwrap().success(), "{sql}");
+    };
+    sqlite3("ALTER TABLE links RENAME TO hidden");
+    assert_eq!(app.get("/s/iii").status, 302);
+    for answer in [app.get("/s/other"), app.post("/links", r#"{"url": "iii.dev"}"#)] {
+        assert!(answer.status == 503 && answer.json()["error"].is_string(), "{}: {}", answer.status, answer.body);
+    }
+    sqlite3("ALTER TABLE hidden RENAME TO links");
+    assert_eq!(app.get("/s/other").status, 404);
 }
 
 #[test]

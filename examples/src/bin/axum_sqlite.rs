@@ -10,6 +10,7 @@
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::header::{HeaderMap, HeaderName, LOCATION, REFERER, USER_AGENT};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -40,6 +41,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/links", post(create))
         .route("/links/{code}/stats", get(stats))
         .route("/s/{code}", get(follow))
+        .fallback(async || Failure(StatusCode::NOT_FOUND, "no such page".into()))
+        .method_not_allowed_fallback(async || Failure(StatusCode::METHOD_NOT_ALLOWED, "no such method".into()))
         .with_state(linkly.clone());
     let listener = TcpListener::bind(setting("LINKLY_ADDR", "127.0.0.1:3111")).await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -51,11 +54,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// `POST /links {"url", "code"?}` → 201 with the link.
-async fn create(
-    State(linkly): State<Linkly>,
-    body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>,
-) -> Result<Response, Failure> {
-    let Json(new) = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
+async fn create(State(linkly): State<Linkly>, body: Result<Json<NewLink>, JsonRejection>) -> Result<Response, Failure> {
+    let Json(new) = body?;
     let link = linkly.create(new).await?;
     Ok((StatusCode::CREATED, Json(link)).into_response())
 }
@@ -63,11 +63,12 @@ async fn create(
 /// `GET /s/{code}` → the redirect, and one more click.
 async fn follow(
     State(linkly): State<Linkly>,
-    Path(code): Path<String>,
+    code: Result<Path<String>, PathRejection>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    let Path(code) = code?;
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let context = VisitContext::new()
         .with_head(method == Method::HEAD)
@@ -87,7 +88,11 @@ async fn follow(
 }
 
 /// `GET /links/{code}/stats` → the totals of a link, also of one that was deleted.
-async fn stats(State(linkly): State<Linkly>, Path(code): Path<String>) -> Result<Json<Value>, Failure> {
+async fn stats(
+    State(linkly): State<Linkly>,
+    code: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Failure> {
+    let Path(code) = code?;
     linkly.flush().await?;
     let totals = linkly.stats(&code).await?;
     if totals.clicks == 0 && linkly.get(&code).await?.is_none() {
@@ -120,10 +125,25 @@ impl From<Error> for Failure {
             error if error.is_invalid_input() => StatusCode::BAD_REQUEST,
             Error::NotFound { .. } => return Self::not_found(),
             Error::CodeTaken { .. } | Error::Conflict { .. } => StatusCode::CONFLICT,
-            Error::Unavailable { .. } | Error::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            // The store is down, or broken in a way that somebody has to mend.
+            Error::Unavailable { .. } | Error::Closed { .. } | Error::Backend { .. } | Error::Schema { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Failure {
+    fn from(rejection: PathRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
     }
 }
 
