@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::whole_millis;
-use crate::link::check_text;
+use crate::link::{check_text, check_year};
 use crate::{Code, Error, Result, id};
 
 /// The most bytes of each text of a click.
@@ -73,6 +73,7 @@ impl Click {
     ///
     /// [`Error::InvalidInput`] names the field and the rule.
     pub fn check(&self) -> Result<()> {
+        check_year("clicked_at", self.clicked_at, 1970)?;
         if id::time_of(self.id) != Some(self.clicked_at) {
             return Err(Error::invalid("click id", "it is not a UUID of version 7 that carries clicked_at"));
         }

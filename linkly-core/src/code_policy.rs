@@ -40,7 +40,7 @@ impl Folding {
 
 /// Which codes callers may choose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CodePolicy {
     /// The fewest bytes of a custom code. Default: 1.
@@ -49,7 +49,7 @@ pub struct CodePolicy {
     pub max_bytes: usize,
     /// Whether a code may be several segments joined by `/`. Default: no.
     pub segments: bool,
-    /// Codes that are nobody's, in lower case, whatever the case they are asked for in. Default: none.
+    /// Codes that are nobody's, whatever the case they stand here or are asked for in. Default: none.
     pub reserved: BTreeSet<String>,
 }
 
@@ -70,7 +70,7 @@ impl CodePolicy {
     /// Keeps these words from being codes (`api`, `health`, names of the app's own routes).
     #[must_use]
     pub fn with_reserved<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
-        self.reserved.extend(words.into_iter().map(|word| word.as_ref().to_ascii_lowercase()));
+        self.reserved.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
@@ -103,7 +103,7 @@ impl CodePolicy {
     }
 
     pub(crate) fn is_reserved(&self, code: &str) -> bool {
-        self.reserved.contains(&*code.to_ascii_lowercase())
+        self.reserved.iter().any(|word| word.eq_ignore_ascii_case(code))
     }
 }
 

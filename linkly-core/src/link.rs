@@ -1,6 +1,6 @@
 //! Links: what a store keeps.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -151,6 +151,15 @@ impl Link {
         if self.max_clicks == Some(0) {
             return Err(Error::invalid("max_clicks", "a limit is at least 1"));
         }
+        let times = [
+            ("created_at", Some(self.created_at)),
+            ("updated_at", Some(self.updated_at)),
+            ("active_from", self.active_from),
+            ("expires_at", self.expires_at),
+        ];
+        for (what, at) in times {
+            at.map_or(Ok(()), |at| check_year(what, at, 0))?;
+        }
         if let (Some(from), Some(until)) = (self.active_from, self.expires_at)
             && from >= until
         {
@@ -173,6 +182,14 @@ impl Link {
         }
         check_metadata(&self.metadata)
     }
+}
+
+/// Whether a time is one that RFC 3339 can write, from the year `first` on.
+pub(crate) fn check_year(what: &'static str, at: DateTime<Utc>, first: i32) -> Result<()> {
+    if (first..=9_999).contains(&at.year()) {
+        return Ok(());
+    }
+    Err(Error::invalid(what, format!("the year {} is not in {first} to 9999", at.year())))
 }
 
 /// Whether `text` is short enough and has no control characters (a NUL fails a whole batch on
@@ -230,7 +247,7 @@ mod tests {
     #[test]
     fn what_a_store_cannot_keep_is_refused_by_name() {
         type Spoil = fn(&mut Link);
-        let spoils: [(&str, Spoil); 11] = [
+        let spoils: [(&str, Spoil); 13] = [
             ("URL", |link| link.url = "https://a\r\nSet-Cookie: x".into()),
             ("URL", |link| link.url = format!("https://a.com/{}", "x".repeat(9_000))),
             ("title", |link| link.title = Some("a\0b".into())),
@@ -241,6 +258,8 @@ mod tests {
             ("tags", |link| link.tags = (0..65).map(|n| format!("{n:03}")).collect()),
             ("metadata", |link| link.metadata = serde_json::from_str(r#"{"a":["\u0000"]}"#).unwrap()),
             ("max_clicks", |link| link.max_clicks = Some(0)),
+            ("expires_at", |link| link.expires_at = Some(DateTime::<Utc>::MAX_UTC)),
+            ("active_from", |link| link.active_from = Some(DateTime::<Utc>::MIN_UTC)),
             ("expires_at", |link| (link.active_from, link.expires_at) = (Some(link.created_at), Some(link.created_at))),
         ];
         link().check().unwrap();

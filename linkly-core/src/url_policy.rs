@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Error, Result};
+use crate::{Domain, Error, Result};
 
 /// The most bytes of a URL.
 pub const MAX_URL_BYTES: usize = 8 * 1_024;
@@ -30,12 +30,12 @@ const NEVER: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "abo
 /// # Ok::<(), linkly_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct UrlPolicy {
-    /// Schemes besides `http` and `https`, in lower case. Default: none.
+    /// Schemes besides `http` and `https`. Default: none.
     pub schemes: Vec<String>,
-    /// Host names of the app's own short URLs: a link to one of them could redirect in a circle.
+    /// Host names of the app's own short URLs, in any case and also international ones: a link to one of them could redirect in a circle.
     /// Default: none.
     pub own_hosts: Vec<String>,
     /// The most bytes of a URL. Default and upper limit: 8 KiB.
@@ -52,14 +52,14 @@ impl UrlPolicy {
     /// Lets in one more scheme, such as `mailto` or an app's own.
     #[must_use]
     pub fn with_scheme(mut self, scheme: &str) -> Self {
-        self.schemes.push(scheme.to_ascii_lowercase());
+        self.schemes.push(scheme.to_owned());
         self
     }
 
     /// Refuses links to `host`.
     #[must_use]
     pub fn with_own_host(mut self, host: &str) -> Self {
-        self.own_hosts.push(host.to_ascii_lowercase());
+        self.own_hosts.push(host.to_owned());
         self
     }
 
@@ -100,7 +100,7 @@ impl UrlPolicy {
         if is_web && url.host_str().is_none_or(str::is_empty) {
             return Err("its host is empty");
         }
-        if url.host_str().is_some_and(|host| self.own_hosts.iter().any(|own| own == host.trim_end_matches('.'))) {
+        if url.host_str().is_some_and(|host| self.is_own(host)) {
             return Err("it leads back to this service");
         }
         let kept = if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') { text } else { url.into() };
@@ -111,12 +111,18 @@ impl UrlPolicy {
         Ok(kept)
     }
 
+    fn is_own(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
+        self.own_hosts.iter().any(|own| Domain::new(own).is_ok_and(|own| own.host() == host))
+    }
+
     /// The scheme the text begins with, if it is one that this policy lets in.
     fn scheme_of(&self, text: &str) -> Option<String> {
         let (scheme, rest) = text.split_once(':')?;
         let scheme = scheme.to_ascii_lowercase();
         let is_web = (scheme == "http" || scheme == "https") && rest.starts_with("//");
-        (is_web || self.schemes.contains(&scheme) && !NEVER.contains(&scheme.as_str())).then_some(scheme)
+        let is_let_in = self.schemes.iter().any(|other| other.eq_ignore_ascii_case(&scheme));
+        (is_web || is_let_in && !NEVER.contains(&scheme.as_str())).then_some(scheme)
     }
 }
 
@@ -309,6 +315,11 @@ mod tests {
         let policy = UrlPolicy::default().with_scheme("mailto").with_scheme("javascript").with_own_host("Go.acme.com");
         assert_eq!(policy.apply("mailto:a@b.c").unwrap(), "mailto:a@b.c");
         assert!(policy.apply("javascript:alert(1)").is_err());
+        let configured: UrlPolicy =
+            serde_json::from_str(r#"{"own_hosts": ["Go.Acme.com", "bücher.example"], "schemes": ["MailTo"]}"#).unwrap();
+        assert!(configured.apply("https://bücher.example/x").is_err() && configured.apply("go.acme.com").is_err());
+        assert!(configured.apply("mailto:a@b.c").is_ok());
+        assert!(serde_json::from_str::<UrlPolicy>(r#"{"own_host": []}"#).is_err());
         for text in ["https://go.acme.com/x", "GO.ACME.COM", "https://go.acme.com.:443/x"] {
             assert!(policy.apply(text).is_err(), "{text:?}");
         }

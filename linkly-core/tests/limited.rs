@@ -91,6 +91,29 @@ async fn a_store_that_cannot_be_asked_grants_nothing() {
 }
 
 #[tokio::test]
+async fn a_writer_that_fails_keeps_no_other_link_from_being_followed() {
+    let store = TestStore::new();
+    let linkly = linkly(&store).await;
+    linkly.create(NewLink::new("iii.dev").with_code("a").with_max_clicks(5)).await.unwrap();
+    store.controls.consume_faults.lock().unwrap().extend([Fault::Unavailable; 20]);
+    for _ in 0..20 {
+        assert!(linkly.visit("a", &VisitContext::new()).await.is_err());
+    }
+    assert_eq!(store.controls.consumes.load(Ordering::SeqCst), 5, "it is asked no more after five failures");
+    assert_eq!(linkly.visit("cold", &VisitContext::new()).await.unwrap(), Visit::NotFound);
+}
+
+#[tokio::test]
+async fn after_a_shutdown_no_redirect_is_spent() {
+    let store = TestStore::new();
+    let linkly = linkly(&store).await;
+    linkly.create(NewLink::new("iii.dev").with_code("a").with_max_clicks(5)).await.unwrap();
+    linkly.shutdown(Duration::from_secs(1)).await;
+    assert!(linkly.visit("a", &VisitContext::new()).await.is_err());
+    assert_eq!(linkly.get("a").await.unwrap().unwrap().consumed, 0);
+}
+
+#[tokio::test]
 async fn a_raised_limit_grants_again() {
     let store = TestStore::new();
     let linkly = linkly(&store).await;

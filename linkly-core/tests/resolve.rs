@@ -11,7 +11,7 @@ use linkly_core::{
     Builder, Cache, Clock, Code, CodePolicy, Config, Domain, Entry, Error, Filled, Folding, Lease, Link, LinkPatch,
     LinkStoreExt, Linkly, Lookup, ManualClock, MemoryStore, NewLink, Resolution, Result, Tick,
 };
-use support::{Fault, MapCache, TestStore};
+use support::{Fault, Gate, MapCache, TestStore};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -143,30 +143,69 @@ async fn while_the_store_is_down_a_stale_entry_is_served_within_its_grace_and_no
     assert!(error.is_transient(), "{error}");
 }
 
+/// Does not answer `peek`, as a cache elsewhere, so that every resolve goes through a load; and an
+/// invalidation takes the way to there.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    map: MapCache,
+    before_invalidate: Arc<Gate>,
+}
+
+#[async_trait]
+impl Cache for Elsewhere {
+    async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>> {
+        self.map.get(codes, now).await
+    }
+    async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
+        self.map.fill(fills, now).await
+    }
+    async fn invalidate(&self, codes: &[Code]) -> Result<()> {
+        self.before_invalidate.pass().await;
+        self.map.invalidate(codes).await
+    }
+    async fn clear(&self) -> Result<()> {
+        self.map.clear().await
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_found_the_old_entry_during_an_invalidation_is_not_joined_after_it() {
+    let store = TestStore::new();
+    store.inner.insert_one(&link("a", "https://old.example")).await.unwrap();
+    let cache = Elsewhere::default();
+    let gate = cache.before_invalidate.clone();
+    let linkly = linkly(&store).cache(cache).start().await.unwrap();
+    linkly.resolve("a").await.unwrap();
+
+    gate.close();
+    let update = tokio::spawn({
+        let linkly = linkly.clone();
+        async move { linkly.update("a", LinkPatch::new().with_url("new.example")).await }
+    });
+    gate.arrived(1).await;
+    // The row is new, the entry is old, and a batch finds it beside a code that it has to wait for.
+    store.controls.before_read.close();
+    let resolve = |code: &'static str| {
+        let linkly = linkly.clone();
+        tokio::spawn(async move { linkly.resolve(code).await })
+    };
+    let (early, cold) = (resolve("a"), resolve("cold"));
+    store.controls.before_read.arrived(2).await;
+    assert_eq!(url(early.await.unwrap()), "https://old.example", "it began before the update returned");
+    gate.open();
+    update.await.unwrap().unwrap();
+    let late = resolve("a");
+    tokio::task::yield_now().await;
+    store.controls.before_read.open();
+    assert_eq!(url(late.await.unwrap()), "https://new.example");
+    cold.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_stale_entry_that_was_invalidated_meanwhile_is_not_served_on_error() {
-    /// Forgets to answer `peek`, as a cache elsewhere does, so that every resolve goes through a load.
-    #[derive(Debug)]
-    struct Elsewhere(MapCache);
-    #[async_trait]
-    impl Cache for Elsewhere {
-        async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>> {
-            self.0.get(codes, now).await
-        }
-        async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
-            self.0.fill(fills, now).await
-        }
-        async fn invalidate(&self, codes: &[Code]) -> Result<()> {
-            self.0.invalidate(codes).await
-        }
-        async fn clear(&self) -> Result<()> {
-            self.0.clear().await
-        }
-    }
     let (store, clock) = (TestStore::new(), Arc::new(ManualClock::new()));
     store.inner.insert_one(&link("a", "https://iii.dev")).await.unwrap();
-    let cache = Elsewhere(MapCache::new());
-    let linkly = linkly(&store).cache(cache).clock(clock.clone()).start().await.unwrap();
+    let linkly = linkly(&store).cache(Elsewhere::default()).clock(clock.clone()).start().await.unwrap();
     linkly.resolve("a").await.unwrap();
     clock.advance(61 * SECOND);
     store.fail_reads(Some(Fault::Unavailable));

@@ -128,6 +128,27 @@ async fn a_shutdown_returns_at_its_deadline_and_says_what_was_not_finished() {
     assert!(!linkly.shutdown(SECOND).await.writes_ended);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_takes_no_time_from_the_clicks_of_a_shutdown() {
+    let store = TestStore::new();
+    let linkly = linkly(&store).await;
+    linkly.create(NewLink::new("iii.dev").with_code("a")).await.unwrap();
+    linkly.resolve("a").await.unwrap();
+    store.controls.before_write.close();
+    let _caller = tokio::spawn({
+        let linkly = linkly.clone();
+        async move { linkly.create(NewLink::new("iii.dev")).await }
+    });
+    store.controls.before_write.arrived(2).await;
+    for _ in 0..100 {
+        linkly.visit("a", &linkly_core::VisitContext::new()).await.unwrap();
+    }
+    let report = linkly.shutdown(SECOND).await;
+    assert_eq!((report.writes_ended, report.clicks.written, report.clicks.not_written), (false, 100, 0));
+    store.controls.before_write.open();
+    assert!(linkly.shutdown(Duration::MAX).await.writes_ended, "and without a deadline it waits for the write");
+}
+
 #[tokio::test]
 async fn a_taken_custom_code_is_an_error_and_never_replaced() {
     let store = TestStore::new();

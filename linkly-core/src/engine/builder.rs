@@ -115,9 +115,8 @@ impl Builder {
     pub async fn start(self) -> Result<Linkly> {
         let runtime =
             Handle::try_current().map_err(|_| Error::invalid("runtime", "start() needs a running Tokio runtime"))?;
-        if self.config.load_batch == 0 || self.config.loads_in_flight == 0 {
-            return Err(Error::invalid("config", "load_batch and loads_in_flight are at least 1"));
-        }
+        self.config.check()?;
+        self.recorder.check()?;
         let counters = Arc::new(Counters::default());
         let loader = Arc::new(Loader::new(
             self.store.clone(),

@@ -4,11 +4,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
-use super::loader::{Loader, timed_out};
-use super::writes::invalidate;
+use super::loader::Loader;
+use super::writes::{clear, invalidate};
 use crate::{ChangeCursor, Changes, Result};
 
 /// Reads the store's change log and invalidates what changed.
@@ -31,13 +31,13 @@ impl ChangeLog {
         Ok(())
     }
 
-    /// Invalidates all that changed since the last call.
+    /// Invalidates all that changed since the last call. What could not be invalidated is read again.
     pub(crate) async fn catch_up(&self) -> Result<()> {
         let mut cursor = self.cursor.lock().await;
         if cursor.is_none() {
             // What was cached before there was a cursor may have changed unseen.
             let next = self.read(None).await?.next;
-            self.clear().await?;
+            clear(&self.loader).await?;
             *cursor = Some(next);
         }
         loop {
@@ -45,11 +45,11 @@ impl ChangeLog {
             self.loader.counters.changes.add(changes.codes.len() as u64);
             if changes.lost {
                 warn!("the change log no longer reaches back to the last look: the cache is cleared");
-                self.clear().await?;
+                clear(&self.loader).await?;
             }
             if !changes.codes.is_empty() {
                 debug!(codes = changes.codes.len(), "links changed");
-                invalidate(&self.loader, &changes.codes).await;
+                invalidate(&self.loader, &changes.codes).await?;
             }
             *cursor = Some(changes.next);
             if !changes.more {
@@ -65,22 +65,17 @@ impl ChangeLog {
         loop {
             ticks.tick().await;
             let Some(log) = this.upgrade() else { return };
-            if let Err(error) = log.catch_up().await {
-                warn!(%error, "the change log could not be read; tried again at the next interval");
+            // In a task of its own, so that a panic of the store or the cache ends one look and not all.
+            let look = tokio::spawn(async move { log.catch_up().await });
+            match look.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(%error, "the change log could not be followed; tried again"),
+                Err(error) => warn!(%error, "a look at the change log panicked; tried again"),
             }
         }
     }
 
     async fn read(&self, after: Option<&ChangeCursor>) -> Result<Changes> {
-        let deadline = self.loader.config.read_timeout;
-        timeout(deadline, self.loader.store.changes(after))
-            .await
-            .unwrap_or_else(|_| Err(timed_out("the store", deadline)))
-    }
-
-    async fn clear(&self) -> Result<()> {
-        self.loader.detach_all();
-        let deadline = self.loader.config.cache_timeout;
-        timeout(deadline, self.loader.cache.clear()).await.unwrap_or_else(|_| Err(timed_out("the cache", deadline)))
+        self.loader.in_time(self.loader.store.changes(after)).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::millis;
+use crate::{Error, Result, millis};
 
 /// How the engine caches, waits and gives up. Durations are given in milliseconds in serialised form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Config {
     /// The deadline of each read from the store. Default: 5 s.
     #[serde(rename = "read_timeout_ms", with = "millis")]
     pub read_timeout: Duration,
-    /// How long a caller waits for a write, retries included. Default: 10 s.
+    /// How long a caller waits for one write to the store, retries included. Default: 10 s.
     #[serde(rename = "write_timeout_ms", with = "millis")]
     pub write_timeout: Duration,
     /// The most codes of one batch of misses. Default: 256.
@@ -62,6 +62,31 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether an engine can work with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] names the setting.
+    pub fn check(&self) -> Result<()> {
+        let counts = [
+            ("load_batch", self.load_batch),
+            ("loads_in_flight", self.loads_in_flight),
+            ("loads_waiting", self.loads_waiting),
+        ];
+        if let Some((what, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(Error::invalid(what, "it is at least 1"));
+        }
+        let timeouts = [
+            ("cache_timeout", self.cache_timeout),
+            ("read_timeout", self.read_timeout),
+            ("write_timeout", self.write_timeout),
+        ];
+        match timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
+            Some((what, _)) => Err(Error::invalid(what, "nothing is answered in no time")),
+            None => Ok(()),
+        }
+    }
+
     /// How long targets are fresh, and how much longer they may be served stale.
     #[must_use]
     pub fn with_freshness(mut self, fresh: Duration, stale: Duration) -> Self {
@@ -107,5 +132,9 @@ mod tests {
         let config: Config = serde_json::from_str(r#"{"fresh_ms": 1500}"#).unwrap();
         assert_eq!(config, Config { fresh: Duration::from_millis(1500), ..Config::default() });
         assert!(serde_json::from_str::<Config>(r#"{"fersh_ms": 1}"#).is_err());
+        Config::default().check().unwrap();
+        for useless in [r#"{"loads_waiting": 0}"#, r#"{"load_batch": 0}"#, r#"{"read_timeout_ms": 0}"#] {
+            assert!(serde_json::from_str::<Config>(useless).unwrap().check().is_err(), "{useless}");
+        }
     }
 }

@@ -6,21 +6,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::loader::{Loader, timed_out};
+use super::breaker::Breaker;
+use super::loader::Loader;
 use crate::{Code, Error, Result, Use};
 
 type Waiter = oneshot::Sender<Result<bool>>;
 
 /// Asks the store for redirects, one call at a time for each link, for all who wait.
 ///
-/// Fails closed: an error is no grant. A grant is lost only when the store's answer is, so a link
-/// never redirects more often than its limit, and exactly as often unless an answer was lost.
+/// Fails closed: an error is no grant. A grant is lost only when the store's answer is, or when its click
+/// cannot be recorded, so a link never redirects more often than its limit, and exactly as often unless
+/// one was lost.
 #[derive(Debug)]
 pub(crate) struct Reservations {
     loader: Arc<Loader>,
+    /// Its own: where the store's one writer is held, its readers go on.
+    breaker: Breaker,
     runtime: Handle,
     /// The waiters of each link with a call on its way.
     waiting: Mutex<HashMap<(Code, Uuid), Vec<Waiter>>>,
@@ -28,7 +31,7 @@ pub(crate) struct Reservations {
 
 impl Reservations {
     pub(crate) fn new(loader: Arc<Loader>, runtime: Handle) -> Self {
-        Self { loader, runtime, waiting: Mutex::default() }
+        Self { loader, breaker: Breaker::default(), runtime, waiting: Mutex::default() }
     }
 
     /// Whether one more redirect is granted.
@@ -75,19 +78,15 @@ impl Reservations {
     }
 
     async fn consume(&self, (code, id): &(Code, Uuid), asked: u32) -> Result<u32> {
-        if !self.loader.breaker.admits(self.loader.clock.tick()) {
+        if !self.breaker.admits(self.loader.clock.tick()) {
             return Err(Error::unavailable("the store", "it failed several times in a row; tried again shortly"));
         }
-        let deadline = self.loader.config.read_timeout;
         let uses = [Use::new(code.clone(), *id, asked)];
-        let result = match timeout(deadline, self.loader.store.consume(&uses)).await {
-            Ok(Ok(granted)) => Ok(granted.first().copied().unwrap_or(0)),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(timed_out("the store", deadline)),
-        };
+        let consumed = self.loader.in_time(self.loader.store.consume(&uses)).await;
+        let result = consumed.map(|granted| granted.first().copied().unwrap_or(0));
         match &result {
-            Ok(_) => self.loader.breaker.succeeded(),
-            Err(error) if error.is_transient() => self.loader.breaker.failed(self.loader.clock.tick()),
+            Ok(_) => self.breaker.succeeded(),
+            Err(error) if error.is_transient() => self.breaker.failed(self.loader.clock.tick()),
             Err(_) => {}
         }
         result

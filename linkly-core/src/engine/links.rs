@@ -6,8 +6,8 @@ use super::Linkly;
 use super::new_link::{LinkPatch, NewLink};
 use super::writes::with_retries;
 use crate::{
-    Code, Delete, Deleted, Error, Insert, Link, LinkStore, LinkStoreExt, ListLinks, MAX_CODE_BYTES, Page, Result,
-    Update, whole_millis,
+    Code, Delete, Deleted, Error, Insert, Link, LinkStore, LinkStoreExt, ListLinks, MAX_CODE_BYTES, MAX_PAGE, Page,
+    Result, Update, whole_millis,
 };
 
 /// How many random codes of one length may be taken before the length grows by one.
@@ -36,8 +36,8 @@ impl Linkly {
         made.pop().unwrap_or_else(|| Err(Error::invalid("links", "there are none")))
     }
 
-    /// Makes links, in one call to the store for as many as there are. Answers stand in order; what
-    /// is wrong with one does not keep the others from being made.
+    /// Makes links, in one call to the store for as many as there are, and one more for each that may be
+    /// reused. Answers stand in order; what is wrong with one does not keep the others from being made.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`], or the store's.
     pub async fn get(&self, code: &str) -> Result<Option<Link>> {
-        self.engine.store.get_one(&self.keys.code(code)?).await
+        self.read(&self.keys.code(code)?).await
     }
 
     /// Changes a link and answers with it as it is now. When this returns, no resolve that starts
@@ -145,7 +145,7 @@ impl Linkly {
         }
         for _ in 0..PATCH_TRIES {
             let not_found = || Error::NotFound { code: code.to_string() };
-            let mut link = self.engine.store.get_one(&code).await?.ok_or_else(not_found)?;
+            let mut link = self.read(&code).await?.ok_or_else(not_found)?;
             if patch.version.is_some_and(|version| version != link.version) {
                 break;
             }
@@ -179,7 +179,7 @@ impl Linkly {
     }
 
     /// Deletes a link with its statistics and lets its code be used again, by a new link with new
-    /// totals.
+    /// totals. A code that was deleted before stays retired.
     ///
     /// # Errors
     ///
@@ -200,8 +200,12 @@ impl Linkly {
     pub async fn list(&self, query: &ListLinks) -> Result<Page<Link>> {
         let mut query = query.clone();
         query.scope = self.keys.scope();
-        query.limit = query.limit.clamp(1, crate::MAX_PAGE);
-        self.engine.store.list(&query).await
+        query.limit = query.limit.clamp(1, MAX_PAGE);
+        self.engine.loader.in_time(self.engine.store.list(&query)).await
+    }
+
+    async fn read(&self, code: &Code) -> Result<Option<Link>> {
+        self.engine.loader.in_time(self.engine.store.get_one(code)).await
     }
 
     async fn insert(&self, links: Vec<Link>) -> Result<Vec<Insert>> {
@@ -226,7 +230,7 @@ impl Linkly {
     async fn remove(&self, code: &str, how: impl FnOnce(Delete) -> Delete) -> Result<()> {
         let code = self.keys.code(code)?;
         let not_found = || Error::NotFound { code: code.to_string() };
-        let link = self.engine.store.get_one(&code).await?.ok_or_else(not_found)?;
+        let link = self.read(&code).await?.ok_or_else(not_found)?;
         let delete = how(Delete::new(code.clone(), link.id));
         let store = self.engine.store.clone();
         let write = async move { with_retries(|| store.delete_one(delete.clone())).await };
@@ -251,29 +255,23 @@ impl Linkly {
         Err(Error::invalid("code policy", "it reserves every code that can be made"))
     }
 
-    /// A live link that leads where `link` does and has the same options; under any code when
-    /// `link`'s is random.
+    /// A live link that leads where `link` does and has the same options: the one with its code, or, when
+    /// that is random, one of the newest to its URL.
     async fn like(&self, link: &Link, is_random: bool) -> Result<Option<Link>> {
         let now = self.engine.clock.now();
-        let mut query = ListLinks::new(self.keys.scope()).with_url(&link.url).with_limit(100);
-        loop {
-            let page = self.engine.store.list(&query).await?;
-            let is_like = |found: &Link| {
-                (is_random || found.code == link.code)
-                    && found.expires_at.is_none_or(|at| now < at)
-                    && found.max_clicks.is_none_or(|most| found.consumed < most)
-                    && (found.active_from, found.expires_at, found.max_clicks)
-                        == (link.active_from, link.expires_at, link.max_clicks)
-                    && (found.redirect, found.forward_query) == (link.redirect, link.forward_query)
-                    && (&found.title, &found.tags, &found.metadata) == (&link.title, &link.tags, &link.metadata)
-            };
-            if let Some(found) = page.items.into_iter().find(is_like) {
-                return Ok(Some(found));
-            }
-            if page.next.is_none() {
-                return Ok(None);
-            }
-            query.after = page.next;
+        let is_like = |found: &Link| {
+            found.url == link.url
+                && found.expires_at.is_none_or(|at| now < at)
+                && found.max_clicks.is_none_or(|most| found.consumed < most)
+                && (found.active_from, found.expires_at, found.max_clicks)
+                    == (link.active_from, link.expires_at, link.max_clicks)
+                && (found.redirect, found.forward_query) == (link.redirect, link.forward_query)
+                && (&found.title, &found.tags, &found.metadata) == (&link.title, &link.tags, &link.metadata)
+        };
+        if !is_random {
+            return Ok(self.read(&link.code).await?.filter(is_like));
         }
+        let query = ListLinks::new(self.keys.scope()).with_url(&link.url).with_limit(MAX_PAGE);
+        Ok(self.list(&query).await?.items.into_iter().find(is_like))
     }
 }

@@ -120,6 +120,12 @@ impl Loader {
         }
     }
 
+    /// A read from the store, with its deadline.
+    pub(crate) async fn in_time<T>(&self, read: impl Future<Output = Result<T>>) -> Result<T> {
+        let deadline = self.config.read_timeout;
+        timeout(deadline, read).await.unwrap_or_else(|_| Err(timed_out("the store", deadline)))
+    }
+
     fn join(self: &Arc<Self>, code: Code) -> Result<Arc<Load>> {
         let mut loads = self.lock();
         if let Some(load) = loads.joinable.get(&code) {
@@ -209,16 +215,14 @@ impl Loader {
             return Err(Error::unavailable("the store", "it failed several times in a row; tried again shortly"));
         }
         let span = debug_span!("linkly.load", codes = codes.len());
-        let answer = timeout(self.config.read_timeout, self.store.targets(codes).instrument(span)).await;
-        let result = match answer {
-            Ok(Ok(targets)) if targets.len() == codes.len() => Ok(targets),
-            Ok(Ok(targets)) => Err(Error::Backend {
+        let result = match self.in_time(self.store.targets(codes).instrument(span)).await {
+            Ok(targets) if targets.len() == codes.len() => Ok(targets),
+            Ok(targets) => Err(Error::Backend {
                 backend: "the store",
                 reason: format!("it answered {} targets for {} codes", targets.len(), codes.len()),
                 source: None,
             }),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(timed_out("the store", self.config.read_timeout)),
+            Err(error) => Err(error),
         };
         match &result {
             Ok(_) => {

@@ -10,7 +10,8 @@ use crate::RecorderMetrics;
 pub struct Metrics {
     /// Resolves answered out of this process's memory.
     pub hits: u64,
-    /// Answers past their freshness, served while they were refreshed or because the store failed.
+    /// Answers past their freshness: served while they were refreshed, and loads that ended with one
+    /// because the store failed.
     pub stale: u64,
     /// Resolves that had to wait for a load.
     pub misses: u64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Cache, Clock, Code, CodeGenerator, Domain, Recorder, RecorderReport, Result, Store, UrlPolicy};
+use crate::{Cache, Clock, CodeGenerator, Domain, Recorder, RecorderReport, Result, Store, UrlPolicy};
 
 mod breaker;
 mod builder;
@@ -114,11 +114,14 @@ impl Linkly {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCode`](crate::Error::InvalidCode).
+    /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the cache's.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is finished also when this is dropped.
     pub async fn invalidate(&self, code: &str) -> Result<()> {
-        let code: [Code; 1] = [self.keys.code(code)?];
-        writes::invalidate(&self.engine.loader, &code).await;
-        Ok(())
+        let (code, loader) = ([self.keys.code(code)?], self.engine.loader.clone());
+        self.engine.writes.finish(async move { writes::invalidate(&loader, &code).await }).await
     }
 
     /// Reads the store's change log now and forgets what changed, instead of at the next interval.
@@ -143,10 +146,12 @@ impl Linkly {
     /// after `deadline` at the latest this returns with what was and what was not. Call it when the
     /// server has stopped taking requests. `resolve` goes on answering.
     pub async fn shutdown(&self, deadline: Duration) -> Report {
-        let end = Instant::now() + deadline;
-        let writes_ended = self.engine.writes.shutdown(deadline).await;
-        let left = end.saturating_duration_since(Instant::now());
-        Report { clicks: self.engine.recorder.shutdown(left).await, writes_ended }
+        let start = Instant::now();
+        // Writes go on while clicks are written: one that hangs must not take the time of the clicks.
+        self.engine.writes.close();
+        let clicks = self.engine.recorder.shutdown(deadline).await;
+        let writes_ended = self.engine.writes.ended(deadline.saturating_sub(start.elapsed())).await;
+        Report { clicks, writes_ended }
     }
 }
 

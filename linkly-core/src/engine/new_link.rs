@@ -49,8 +49,9 @@ pub struct NewLink {
     /// The app's own keys and values.
     #[serde(default)]
     pub metadata: Metadata,
-    /// Answer with a live link that leads to the same URL and has the same options, if there is one,
-    /// instead of making another. Two calls at the same moment may still make two.
+    /// Answer with a live link that leads to the same URL and has the same options, if there is one
+    /// among the newest 1,000 to that URL, instead of making another. Two at the same moment, also two in
+    /// one call, may still make two.
     #[serde(default)]
     pub reuse: bool,
 }

@@ -15,7 +15,8 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the store's.
     pub async fn stats(&self, code: &str) -> Result<Totals> {
-        self.engine.store.total(&self.keys.code(code)?).await
+        let code = self.keys.code(code)?;
+        self.engine.loader.in_time(self.engine.store.total(&code)).await
     }
 
     /// The clicks of a code by hour or day, in a range that is widened to whole steps of UTC.
@@ -24,7 +25,8 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the store's.
     pub async fn series(&self, code: &str, range: TimeRange, step: Step) -> Result<Vec<Bucket>> {
-        self.engine.store.series(&Series::new(self.keys.code(code)?, range, step)).await
+        let query = Series::new(self.keys.code(code)?, range, step);
+        self.engine.loader.in_time(self.engine.store.series(&query)).await
     }
 
     /// A page of the clicks of a code, each with its time.
@@ -34,7 +36,7 @@ impl Linkly {
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the store's.
     pub async fn clicks(&self, code: &str, query: &ListClicks) -> Result<Page<Click>> {
         let query = query.clone().with_code(self.keys.code(code)?);
-        self.engine.store.clicks(&query).await
+        self.engine.loader.in_time(self.engine.store.clicks(&query)).await
     }
 
     /// The most clicked links of this handle, in a range that is widened to whole hours.
@@ -43,7 +45,8 @@ impl Linkly {
     ///
     /// The store's.
     pub async fn top(&self, range: TimeRange, limit: u32) -> Result<Vec<TopLink>> {
-        self.engine.store.top(&Top::new(self.keys.scope(), range).with_limit(limit)).await
+        let query = Top::new(self.keys.scope(), range).with_limit(limit);
+        self.engine.loader.in_time(self.engine.store.top(&query)).await
     }
 }
 

@@ -150,7 +150,8 @@ impl Linkly {
     /// Resolves a code and records the click.
     ///
     /// With [`Acknowledge::Enqueued`](crate::Acknowledge::Enqueued) the click is taken down and this
-    /// returns without waiting for the store; with [`Acknowledge::Durable`](crate::Acknowledge::Durable)
+    /// returns without waiting for the store, but for room in a full queue where the overflow is
+    /// [`Overflow::Block`](crate::Overflow::Block); with [`Acknowledge::Durable`](crate::Acknowledge::Durable)
     /// it returns when the click is in the store.
     ///
     /// A link with `max_clicks` asks the store for a redirect first and fails closed: when the store
@@ -178,6 +179,8 @@ impl Linkly {
             Resolution::Gone => return Ok(Visit::Gone),
         };
         if target.is_limited() {
+            // Before a redirect is spent on a visit that cannot be recorded.
+            self.engine.recorder.check_open()?;
             if context.head || context.user_agent.is_some_and(is_bot) {
                 self.engine.counters.withheld.add(1);
                 return Ok(Visit::Withheld);

@@ -16,7 +16,7 @@ use crate::{Code, Error, Result};
 /// How often a write is tried, while it is the store that is unavailable.
 const TRIES: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-/// How often an invalidation is tried. The change log repeats it in any case.
+/// How often an invalidation is tried, here and whenever the change log is read.
 const INVALIDATIONS: u32 = 3;
 
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Writes {
         self.runtime.spawn(async move {
             let _guard = guard;
             let in_time = timeout(deadline, &mut write).await;
-            invalidate(&loader, &codes).await;
+            // A failure is logged, and the change log takes it up: the write itself has happened.
+            let _ = invalidate(&loader, &codes).await;
             if let [code] = &codes[..] {
                 loader.refresh(code.clone());
             }
@@ -66,33 +67,63 @@ impl Writes {
             });
             if is_late {
                 let _ = write.await;
-                invalidate(&loader, &codes).await;
+                let _ = invalidate(&loader, &codes).await;
             }
         });
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("linkly", "the runtime is shutting down")))
     }
 
-    /// Refuses further writes and waits for those on their way; false when the deadline passed first.
-    pub(crate) async fn shutdown(&self, deadline: Duration) -> bool {
+    /// Runs something to its end, whether or not the caller waits for it.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.runtime.spawn(task).await.unwrap_or_else(|panic| Err(panicked(&panic)))
+    }
+
+    /// Refuses further writes.
+    pub(crate) fn close(&self) {
         drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Once closed, waits for the writes on their way; false when the deadline passed first.
+    pub(crate) async fn ended(&self, deadline: Duration) -> bool {
         timeout(deadline, async { self.ended.lock().await.recv().await }).await.is_ok()
     }
 }
 
 /// Removes codes from the cache and ends the joining of loads that may have read what was there
-/// before.
-pub(crate) async fn invalidate(loader: &Loader, codes: &[Code]) {
+/// before. When the cache fails, the change log repeats it: its cursor does not pass a change that
+/// could not be invalidated.
+pub(crate) async fn invalidate(loader: &Loader, codes: &[Code]) -> Result<()> {
     loader.counters.invalidations.add(codes.len() as u64);
-    for attempt in 1..=INVALIDATIONS {
+    let mut tries = 1;
+    loop {
         loader.detach(codes);
-        let error = match timeout(loader.config.cache_timeout, loader.cache.invalidate(codes)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error,
-            Err(_) => timed_out("the cache", loader.config.cache_timeout),
-        };
+        let answer = timeout(loader.config.write_timeout, loader.cache.invalidate(codes)).await;
+        // Once more: a load that found the old entry in the cache until a moment ago may have begun since.
+        loader.detach(codes);
+        let Some(error) = failed(answer, loader.config.write_timeout) else { return Ok(()) };
         loader.counters.cache_errors.add(1);
-        warn!(%error, attempt, codes = codes.len(), "the cache could not be invalidated");
+        warn!(%error, tries, codes = codes.len(), "the cache could not be invalidated");
+        if tries == INVALIDATIONS {
+            return Err(error);
+        }
+        tokio::time::sleep(FIRST_BACKOFF * tries).await;
+        tries += 1;
     }
+}
+
+/// The same for all codes.
+pub(crate) async fn clear(loader: &Loader) -> Result<()> {
+    loader.detach_all();
+    let answer = timeout(loader.config.write_timeout, loader.cache.clear()).await;
+    loader.detach_all();
+    failed(answer, loader.config.write_timeout).map_or(Ok(()), Err)
+}
+
+fn failed(answer: Result<Result<()>, tokio::time::error::Elapsed>, deadline: Duration) -> Option<Error> {
+    answer.unwrap_or_else(|_| Err(timed_out("the cache", deadline))).err()
 }
 
 /// Sends a write again while the store is unavailable: writes carry ids, so one that did happen

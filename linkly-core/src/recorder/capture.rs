@@ -14,6 +14,11 @@ use crate::Code;
 /// The most bytes kept of a referrer or a user agent until it is looked at.
 const MAX_TEXT_BYTES: usize = 512;
 
+/// What is looked at of a referrer or a user agent.
+pub(super) fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+}
+
 /// What a visit takes down. Making one costs nothing: texts are borrowed, and all that takes time
 /// (the user agent, the referrer's host, the visitor's hash, the click's id) is left to the recorder's
 /// task.
@@ -149,7 +154,7 @@ impl Chunk {
 
     fn push_text(&mut self, text: Option<&str>) -> u16 {
         let Some(text) = text else { return NO_TEXT };
-        let kept = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+        let kept = cut(text);
         self.text.push_str(kept);
         u16::try_from(kept.len()).unwrap_or(NO_TEXT)
     }

@@ -7,8 +7,8 @@ use super::user_agent::{Agent, Memo};
 use super::{VisitorHash, referrer};
 use crate::{Click, id};
 
-/// The last millisecond that a UUID of version 7 can carry.
-const LAST_MILLI: i64 = (1 << 48) - 1;
+/// The last millisecond that a click can have: that of the year 9999.
+const LAST_MILLI: i64 = 253_402_300_799_999;
 
 /// Makes clicks, each with its id, that [`Click::check`] accepts.
 #[derive(Debug)]

@@ -161,6 +161,11 @@ impl Recorder {
         }
     }
 
+    /// Whether clicks are taken in.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.0.shared.lock().closed { Err(closed()) } else { Ok(()) }
+    }
+
     /// Waits until every click that was taken in before this call is written or is a dead letter. The
     /// task starts on them at once.
     ///

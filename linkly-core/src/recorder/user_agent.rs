@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use woothee::parser::Parser;
 
 use super::bots;
+use super::capture::cut;
 
 /// How many user agents each of the two generations of a [`Memo`] holds: 2 MB in all at worst.
 const GENERATION: usize = 2_048;
@@ -32,11 +33,13 @@ pub(super) struct Agent {
 /// assert!(!linkly_core::is_bot("curl/8.5.0"));
 /// ```
 pub fn is_bot(user_agent: &str) -> bool {
+    let user_agent = cut(user_agent);
     bots::named(user_agent).is_some() || bots::signs_as_one(user_agent) || parse(user_agent).bot
 }
 
 fn parse(user_agent: &str) -> Agent {
-    let parsed = Parser::new().parse(user_agent).unwrap_or_default();
+    // Anybody's text meets a parser of somebody else's: its panic must not end the app's clicks.
+    let parsed = std::panic::catch_unwind(|| Parser::new().parse(user_agent)).ok().flatten().unwrap_or_default();
     let mut agent = Agent {
         browser: name(parsed.name),
         os: name(parsed.os),

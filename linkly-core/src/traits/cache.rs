@@ -29,7 +29,7 @@ use crate::{Code, Result, Target, Tick};
 /// # Cancel safety
 ///
 /// Dropping `get` or `fill` loses at most a lease or a fill. Dropping `invalidate` or `clear` leaves
-/// it done or not; the engine never drops one.
+/// it done or not; the engine drops one only when it is later than a write may be, and sends it again.
 #[async_trait]
 pub trait Cache: Debug + Send + Sync + 'static {
     /// The entry of a code out of this process's memory, without waiting and without allocating.
@@ -50,7 +50,8 @@ pub trait Cache: Debug + Send + Sync + 'static {
     /// - An entry whose `serve_until` is not after `now` is never answered.
     /// - A missing or stale code comes with a lease. (A cache that cannot give one at the moment may
     ///   answer without; then nothing is filled.)
-    /// - Any number of readers may hold leases on one code at once.
+    /// - Any number of readers may hold leases on one code at once. A lease is taken before the entry is
+    ///   looked up: while it lives, the entry that came with it has not been invalidated.
     async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>>;
 
     /// Stores what was loaded under leases, in order.
@@ -59,9 +60,10 @@ pub trait Cache: Debug + Send + Sync + 'static {
     ///
     /// - A lease that was voided, by `invalidate` or `clear`, or that the cache no longer knows, is
     ///   [`Filled::Voided`], and nothing is stored.
-    /// - An entry that is stored answers the next `peek` and `get` until it is invalidated, evicted
-    ///   or past its `serve_until`.
-    /// - An entry that may no longer be served at `now` is not stored.
+    /// - An entry that is stored answers the next `peek` and `get` until it is invalidated, evicted (or
+    ///   not admitted, for want of room) or past its `serve_until`.
+    /// - An entry that may no longer be served at `now` is not stored, and an earlier one of the code
+    ///   does not outlive it.
     async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>>;
 
     /// Removes the entries of codes, and voids every lease given out for them.
@@ -177,12 +179,12 @@ pub enum Filled {
 pub trait CacheExt: Cache {
     /// The entry of one code, with a lease if it is missing or not fresh.
     async fn get_one(&self, code: &Code, now: Tick) -> Result<Lookup> {
-        Ok(only(self.get(std::slice::from_ref(code), now).await?))
+        only(self.get(std::slice::from_ref(code), now).await?)
     }
 
     /// Stores one entry.
     async fn fill_one(&self, lease: Lease, entry: Entry, now: Tick) -> Result<Filled> {
-        Ok(only(self.fill(vec![(lease, entry)], now).await?))
+        only(self.fill(vec![(lease, entry)], now).await?)
     }
 
     /// Removes one code.

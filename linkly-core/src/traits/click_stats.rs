@@ -16,7 +16,7 @@ use crate::{Click, Code, Result};
 ///
 /// - `clicks` counts every row, bots included; `bots` counts those of bots.
 /// - What [`ClickSink::record`](super::ClickSink::record) acknowledged is in every answer that is
-///   asked for later.
+///   asked for later; where a store is told to answer from a replica, with the lag that it states.
 /// - Statistics of a retired code stay readable.
 #[async_trait]
 pub trait ClickStats: Debug + Send + Sync + 'static {
@@ -269,7 +269,7 @@ impl TopLink {
 pub trait ClickStatsExt: ClickStats {
     /// The totals of one code.
     async fn total(&self, code: &Code) -> Result<Totals> {
-        Ok(only(self.totals(std::slice::from_ref(code)).await?))
+        only(self.totals(std::slice::from_ref(code)).await?)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Cursor, MAX_PAGE, Page};
-use crate::{Code, Domain, Folding, Link, Result, Target};
+use crate::{Code, Domain, Error, Folding, Link, Result, Target};
 
 /// The durable record of links.
 ///
@@ -19,7 +19,8 @@ use crate::{Code, Domain, Folding, Link, Result, Target};
 /// what is asked twice.
 ///
 /// A write that returned is seen by every read that starts later, through any handle on the same
-/// database. When a call fails with a transient error it may have happened or not, but never by
+/// database; only [`list`](Self::list) may be answered by a replica, and then lags by the bound that its
+/// store states. When a call fails with a transient error it may have happened or not, but never by
 /// half; sending the same call again is safe and answers as if it were the first.
 ///
 /// Codes come folded as [`folding`](Self::folding) says; stores compare them by bytes.
@@ -190,7 +191,7 @@ pub enum Deleted {
     Deleted,
     /// The link has another version than was asked for.
     Conflict,
-    /// There never was, or no longer is, a link with this code and id.
+    /// There never was a link with this code and id.
     NotFound,
 }
 
@@ -345,37 +346,36 @@ impl ListLinks {
 pub trait LinkStoreExt: LinkStore {
     /// Inserts one link.
     async fn insert_one(&self, link: &Link) -> Result<Insert> {
-        Ok(only(self.insert(std::slice::from_ref(link)).await?))
+        only(self.insert(std::slice::from_ref(link)).await?)
     }
 
     /// The target of one code.
     async fn target(&self, code: &Code) -> Result<Option<Target>> {
-        Ok(only(self.targets(std::slice::from_ref(code)).await?))
+        only(self.targets(std::slice::from_ref(code)).await?)
     }
 
     /// The link of one code.
     async fn get_one(&self, code: &Code) -> Result<Option<Link>> {
-        Ok(only(self.get(std::slice::from_ref(code)).await?))
+        only(self.get(std::slice::from_ref(code)).await?)
     }
 
     /// Replaces one link.
     async fn update_one(&self, link: &Link) -> Result<Update> {
-        Ok(only(self.update(std::slice::from_ref(link)).await?))
+        only(self.update(std::slice::from_ref(link)).await?)
     }
 
     /// Deletes one link.
     async fn delete_one(&self, link: Delete) -> Result<Deleted> {
-        Ok(only(self.delete(&[link]).await?))
+        only(self.delete(&[link]).await?)
     }
 }
 
 impl<S: LinkStore + ?Sized> LinkStoreExt for S {}
 
-/// The one answer to a call about one thing.
-///
-/// # Panics
-///
-/// When there is none, which breaks the contract "answers stand in the order of what was asked".
-pub(super) fn only<T>(answers: Vec<T>) -> T {
-    answers.into_iter().next().expect("one answer for each thing that was asked")
+/// The one answer to a call about one thing; an error when the implementation gave none, which breaks the
+/// contract "answers stand in the order of what was asked".
+pub(super) fn only<T>(answers: Vec<T>) -> Result<T> {
+    let none =
+        || Error::Backend { backend: "linkly", reason: "a call was left without an answer".into(), source: None };
+    answers.into_iter().next().ok_or_else(none)
 }

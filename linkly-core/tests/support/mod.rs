@@ -50,7 +50,7 @@ impl Gate {
         }
     }
 
-    async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         self.arrived.fetch_add(1, Ordering::SeqCst);
         self.arrivals.notify_waiters();
         loop {
