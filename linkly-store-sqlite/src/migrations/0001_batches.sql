@@ -70,16 +70,17 @@ CREATE TRIGGER /*prefix*/linkly_delete_batch INSTEAD OF INSERT ON /*prefix*/link
 END;
 
 -- Counts again: an array of [code, hour], the hour null where it is the code's total. Totals are sums of
--- hours, which outlive purged rows.
+-- hours, which outlive purged rows: an hour before the watermark stays as it is.
 CREATE VIEW /*prefix*/linkly_recount (batch) AS SELECT NULL;
 CREATE TRIGGER /*prefix*/linkly_recount_batch INSTEAD OF INSERT ON /*prefix*/linkly_recount BEGIN
     DELETE FROM /*prefix*/click_hours WHERE (code, hour) IN (
-        SELECT j.value ->> 0, j.value ->> 1 FROM json_each(NEW.batch) AS j);
+        SELECT j.value ->> 0, j.value ->> 1 FROM json_each(NEW.batch) AS j)
+        AND hour >= coalesce((SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before'), '');
     INSERT INTO /*prefix*/click_hours (code, hour, clicks, bots)
         SELECT asked.code, asked.hour, count(*), sum(c.bot)
         FROM (SELECT DISTINCT value ->> 0 AS code, value ->> 1 AS hour FROM json_each(NEW.batch)) AS asked
         CROSS JOIN /*prefix*/clicks AS c
-        WHERE asked.hour IS NOT NULL
+        WHERE asked.hour >= coalesce((SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before'), '')
             AND c.event_id >= unhex(printf('%012x70008000000000000000', max(0, unixepoch(asked.hour) * 1000)))
             AND c.event_id < unhex(printf('%012x70008000000000000000', max(0, unixepoch(asked.hour) * 1000) + 3600000))
             AND +c.code = asked.code
