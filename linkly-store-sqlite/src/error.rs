@@ -74,15 +74,22 @@ fn map_code(code: i32, error: sqlx::Error) -> Error {
 
 /// An error of opening the database at `path`, which it names.
 pub(crate) fn opening(path: &Path, error: sqlx::Error) -> Error {
-    match map(error) {
-        Error::Backend { reason, source, .. } => {
-            Error::Backend { backend: BACKEND, reason: format!("{}: {reason}", path.display()), source }
-        }
-        Error::Unavailable { reason, source, .. } => {
-            Error::Unavailable { backend: BACKEND, reason: format!("{}: {reason}", path.display()), source }
-        }
-        other => other,
+    during(&path.display().to_string(), error)
+}
+
+/// An error of copying the database to `path`, which it names.
+pub(crate) fn copying(path: &Path, error: sqlx::Error) -> Error {
+    during(&format!("copying to {}", path.display()), error)
+}
+
+fn during(what: &str, error: sqlx::Error) -> Error {
+    let mut error = map(error);
+    if let Error::Backend { reason, .. } | Error::Unavailable { reason, .. } | Error::Refused { reason, .. } =
+        &mut error
+    {
+        reason.insert_str(0, &format!("{what}: "));
     }
+    error
 }
 
 /// The primary result code of SQLite; the driver gives the extended one.
