@@ -98,7 +98,16 @@ impl Connections {
     pub(crate) async fn adopt(writer: SqlitePool, readers: SqlitePool) -> Result<Self> {
         let mut missing = Vec::new();
         let journal: String = pragma(&writer, "PRAGMA journal_mode").await?;
-        let in_memory = journal == "memory";
+        // Not by journal_mode, which is `memory` also of a file whose journal is there.
+        let file: String = pragma(&writer, FILE).await?;
+        let in_memory = file.is_empty();
+        let read: String = pragma(&readers, FILE).await?;
+        // By what the paths lead to: one of them may be a link.
+        if place_on_disk(&read) != place_on_disk(&file) {
+            let [read, written] = [&read, &file].map(|file| if file.is_empty() { "memory" } else { file });
+            missing
+                .push(format!("the readers read {read} and the writer writes {written}, they must have one database"));
+        }
         if !in_memory && journal != "wal" {
             missing.push(format!("journal_mode of the writer is {journal}, it must be WAL"));
         }
@@ -127,6 +136,13 @@ impl Connections {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// The file that a connection has open; empty for a database in memory.
+const FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
+
+fn place_on_disk(path: &str) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.into())
 }
 
 async fn pragma<T>(pool: &SqlitePool, text: &'static str) -> Result<T>

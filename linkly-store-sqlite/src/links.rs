@@ -66,14 +66,14 @@ pub(crate) const UPDATE: &str = "
 
 const DELETE: &str = "INSERT INTO /*prefix*/linkly_delete (batch, at) VALUES (?1, ?2)";
 
-/// Grants by an array of [code, id, asked], and returns the ids with what each got. What nobody is
-/// granted writes nothing.
+/// Grants by an array of [code, id, asked], and returns ids and codes with what each got. What
+/// nobody is granted writes nothing.
 pub(crate) const CONSUME: &str = "
     UPDATE /*prefix*/links AS l SET consumed = l.consumed + min(n.asked, l.max_clicks - l.consumed),
         granted = min(n.asked, l.max_clicks - l.consumed)
     FROM (SELECT value ->> 0 AS code, unhex(value ->> 1) AS id, value ->> 2 AS asked FROM json_each(?1) LIMIT -1) AS n
     WHERE l.code = n.code AND l.id = n.id AND l.retired_at IS NULL AND l.max_clicks > l.consumed AND n.asked > 0
-    RETURNING hex(id), granted";
+    RETURNING hex(id), granted, CAST(code AS TEXT)";
 
 /// Who has a code.
 #[derive(Deserialize)]
@@ -291,29 +291,31 @@ impl LinkStore for SqliteStore {
         let batch: Vec<_> = asked.iter().map(|((code, id), count)| (code.as_str(), Hex(*id), count)).collect();
         let query = sqlx::query(self.sql(CONSUME)).bind(to_json(&batch));
         let rows = query.fetch_all(self.writer()).await.map_err(error::map)?;
-        let mut granted: HashMap<Uuid, u64> = HashMap::new();
-        for row in rows {
+        // By both: the id of one link may be asked for under another's code, and grants nothing there.
+        let mut granted: HashMap<(&str, Uuid), u64> = HashMap::new();
+        for row in &rows {
             let (id, got): (&str, i64) = (row.try_get(0).map_err(error::map)?, row.try_get(1).map_err(error::map)?);
-            granted.extend(read_id(id).map(|id| (id, got.cast_unsigned())));
+            let code: &str = row.try_get(2).map_err(error::map)?;
+            granted.extend(read_id(id).map(|id| ((code, id), got.cast_unsigned())));
         }
         let mut unlimited = HashSet::new();
-        if uses.iter().any(|one| !granted.contains_key(&one.id)) {
+        if uses.iter().any(|one| !granted.contains_key(&(one.code.as_str(), one.id))) {
             let holders = self.holders(uses.iter().map(|one| (one.code.as_str(), one.id))).await?;
             for (one, holder) in uses.iter().zip(&holders) {
                 if holder.is(one.id) && holder.is_live() && holder.unlimited != 0 {
-                    unlimited.insert(one.id);
+                    unlimited.insert((&one.code, one.id));
                 }
             }
         }
-        let share = |one: &Use| {
-            let Some(left) = granted.get_mut(&one.id) else {
-                return if unlimited.contains(&one.id) { one.count } else { 0 };
+        let shares = uses.iter().map(|one| {
+            let Some(left) = granted.get_mut(&(one.code.as_str(), one.id)) else {
+                return if unlimited.contains(&(&one.code, one.id)) { one.count } else { 0 };
             };
             let got = u32::try_from(*left).unwrap_or(u32::MAX).min(one.count);
             *left -= u64::from(got);
             got
-        };
-        Ok(uses.iter().map(share).collect())
+        });
+        Ok(shares.collect())
     }
 
     async fn list(&self, query: &ListLinks) -> Result<Page<Link>> {

@@ -134,6 +134,8 @@ impl Maintenance for SqliteStore {
         Ok(PurgedLinks::new(codes.filter_map(|(deletion, _)| read_code(Some(deletion.0))).collect(), done))
     }
 
+    /// A total whose code has no hours at all, which only SQL by others leaves, is not looked at: all
+    /// totals would have to be read for it.
     async fn reconcile(&self, range: TimeRange) -> Result<Reconciled> {
         self.reconcile_hours(range).await
     }

@@ -73,8 +73,8 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Takes the app's own pools, and checks that they are fit: the write-ahead log, a busy timeout, and
-    /// a `synchronous` that is not `OFF`. Give `writer` one connection. For a database in memory both
+    /// Takes the app's own pools, and checks that they are fit: one file, the write-ahead log, a busy
+    /// timeout, and a `synchronous` that is not `OFF`. Give `writer` one connection. For a database in memory both
     /// are the same pool.
     ///
     /// Nothing is created: call [`migrate`](Self::migrate) before anything else.

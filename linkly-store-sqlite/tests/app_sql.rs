@@ -3,7 +3,10 @@
 mod fixture;
 
 use fixture::{File, at, clicks, code, count, counted, link};
-use linkly_core::{ClickSink, ClickStatsExt, Insert, LinkStore, LinkStoreExt, ListLinks, Maintenance, Scope, Update};
+use linkly_core::{
+    ClickSink, ClickStats, ClickStatsExt, Insert, LinkStore, LinkStoreExt, ListClicks, ListLinks, Maintenance,
+    Reconciled, Scope, Series, Step, TimeRange, Update,
+};
 use linkly_store_sqlite::{SqliteStore, sqlx};
 
 async fn run(store: &SqliteStore, sql: &'static str) {
@@ -88,6 +91,20 @@ async fn clicks_of_the_app_and_of_batches_are_counted_together() {
     assert_eq!(counted(&store).await, 72);
     let total = store.total(&code("a")).await.unwrap();
     assert_eq!((total.clicks, total.bots, total.last_clicked_at), (72, 36, Some(at("2026-01-11T11:30:00Z"))));
+    run(
+        &store,
+        "INSERT INTO clicks (code, clicked_at) VALUES ('a', '2026-01-11T24:00:00Z'),
+            ('a', '2026-01-11T10:30:10.1235Z'), ('a', '2026-01-11T10:59:59.9995Z')",
+    )
+    .await;
+    assert_eq!(counted(&store).await, 75);
+    let rows = store.clicks(&ListClicks::new(TimeRange::all()).with_limit(100)).await.unwrap().items;
+    rows.iter().for_each(|click| click.check().unwrap());
+    let last = rows.iter().map(|click| click.clicked_at).max();
+    assert_eq!((rows.len(), last), (75, Some(at("2026-01-12T00:00:00Z"))));
+    let hours = store.series(&Series::new(code("a"), TimeRange::all(), Step::Hour)).await.unwrap();
+    assert_eq!(hours.iter().map(|bucket| bucket.clicks).collect::<Vec<_>>(), [68, 6, 1]);
+    assert_eq!(store.reconcile(TimeRange::all()).await.unwrap(), Reconciled::new(Vec::new(), None));
 }
 
 #[tokio::test]

@@ -57,7 +57,31 @@ async fn nothing_is_written_over() {
     }
     assert_eq!(std::fs::read(&there).unwrap(), b"");
     let nowhere = store.backup_to(file.folder.path().join("none/copy.db")).await.unwrap_err();
-    assert!(nowhere.to_string().contains("copy.db"), "{nowhere}");
+    assert!(nowhere.to_string().contains("copying to") && nowhere.to_string().contains("copy.db"), "{nowhere}");
+    assert!(!nowhere.is_transient(), "{nowhere}");
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_leaves_nothing_behind() {
+    let file = File::new();
+    let store = file.open().await;
+    store.record(&clicks("a", 20_000)).await.unwrap();
+    store.insert(&links(2_000)).await.unwrap();
+    store.close().await;
+    let mut bytes = std::fs::read(file.path()).unwrap();
+    // The last third: the copy has begun when it comes to it.
+    let from = bytes.len() / 3 * 2;
+    bytes[from..].fill(0xa5);
+    std::fs::write(file.path(), &bytes).unwrap();
+    let store = file.open().await;
+    let copy = file.folder.path().join("copy.db");
+    for _ in 0..2 {
+        let error = store.backup_to(&copy).await.unwrap_err();
+        assert!(error.to_string().contains("copying to") && error.to_string().contains("damaged"), "{error}");
+        let left: Vec<_> =
+            std::fs::read_dir(file.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("copy")), "{left:?}");
+    }
 }
 
 #[tokio::test]

@@ -85,6 +85,78 @@ async fn its_links_resolve_and_its_clicks_are_counted() {
     assert_eq!(store.reconcile(TimeRange::all()).await.unwrap(), Reconciled::new(Vec::new(), None));
 }
 
+/// Times as other programs write them, and how they are read: SQLite knows an hour 24, days that a month
+/// has not, and digits behind the millisecond, which never reach the next second.
+const ODD_TIMES: [(&str, &str); 8] = [
+    ("2026-01-11T24:00:00Z", "2026-01-12T00:00:00Z"),
+    ("2026-01-11T10:30:10.1235Z", "2026-01-11T10:30:10.124Z"),
+    ("2026-01-11T10:30:10.1234999Z", "2026-01-11T10:30:10.123Z"),
+    ("2026-01-11T10:59:59.9995Z", "2026-01-11T10:59:59.999Z"),
+    ("2026-01-11T12:59:59.999Z", "2026-01-11T12:59:59.999Z"),
+    ("2026-02-30 10:00:00", "2026-03-02T10:00:00Z"),
+    ("2026-01-12", "2026-01-12T00:00:00Z"),
+    ("1970-01-01T02:00:00+02:00", "1970-01-01T00:00:00Z"),
+];
+/// Before 1970 in UTC, and behind the year 9999.
+const NO_TIMES: [&str; 3] = ["1970-01-01T00:00:00+02:00", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59-01:00"];
+
+async fn write_odd_times(other: &mut SqliteConnection) {
+    for (number, (time, _)) in ODD_TIMES.iter().enumerate() {
+        create(other, &format!("odd{number}"), "https://iii.dev", time).await;
+        click(other, "iii", time).await;
+    }
+    for time in NO_TIMES {
+        click(other, "iii", time).await;
+    }
+}
+
+async fn check_odd_times(store: &SqliteStore) {
+    let mut times: Vec<_> = ODD_TIMES.iter().map(|(_, read)| at(read)).collect();
+    for (number, time) in times.iter().enumerate() {
+        let link = store.get_one(&code(&format!("odd{number}"))).await.unwrap().unwrap();
+        assert_eq!((link.created_at, link.updated_at, linkly_core::time_of(link.id)), (*time, *time, Some(*time)));
+        link.check().unwrap();
+    }
+    times.sort();
+    let clicks = store.clicks(&ListClicks::new(TimeRange::all()).with_oldest_first()).await.unwrap().items;
+    assert_eq!(clicks.iter().map(|click| click.clicked_at).collect::<Vec<_>>(), times);
+    clicks.iter().for_each(|click| click.check().unwrap());
+    let total = store.total(&code("iii")).await.unwrap();
+    assert_eq!((total.clicks, total.last_clicked_at), (8, times.last().copied()));
+    for step in [Step::Hour, Step::Day] {
+        let series = store.series(&Series::new(code("iii"), TimeRange::all(), step)).await.unwrap();
+        assert_eq!(series.iter().map(|bucket| bucket.clicks).sum::<u64>(), 8);
+    }
+    assert_eq!(store.reconcile(TimeRange::all()).await.unwrap(), Reconciled::new(Vec::new(), None));
+    for time in NO_TIMES {
+        let kept =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM clicks WHERE clicked_at = ? AND event_id IS NULL");
+        assert_eq!(kept.bind(time).fetch_one(store.pool()).await.unwrap(), 1, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn odd_times_that_were_there_before_are_counted_where_they_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = other_program(&folder).await;
+    write_odd_times(&mut other).await;
+    other.close().await.unwrap();
+    let store = SqliteStore::connect_with(config(&folder)).await.unwrap();
+    let report = store.migrate().await.unwrap();
+    let found: Vec<_> = report.unfit.iter().map(|unfit| (unfit.what.as_str(), unfit.rows)).collect();
+    assert_eq!(found, [("clicks.clicked_at", 3)], "{report:#?}");
+    check_odd_times(&store).await;
+}
+
+#[tokio::test]
+async fn odd_times_that_the_other_program_writes_later_are_counted_where_they_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = other_program(&folder).await;
+    let store = SqliteStore::connect_with(config(&folder)).await.unwrap();
+    write_odd_times(&mut other).await;
+    check_odd_times(&store).await;
+}
+
 #[tokio::test]
 async fn the_other_program_goes_on_writing() {
     let folder = tempfile::tempdir().unwrap();

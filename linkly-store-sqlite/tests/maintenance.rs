@@ -38,7 +38,22 @@ async fn counts_that_differ_are_mended_and_reported() {
     assert_eq!(found.next, None);
     assert_eq!(store.reconcile(TimeRange::all()).await.unwrap(), Reconciled::new(Vec::new(), None));
     assert_eq!(store.total(&code("a")).await.unwrap(), Totals::new(3, 0, Some(at("2026-01-11T10:20:30.456Z"))));
+    // The one that was made anew was last clicked when its last row was.
+    assert_eq!(store.total(&code("b")).await.unwrap(), Totals::new(2, 0, Some(at("2026-01-11T10:20:30.456Z"))));
     assert_eq!(counted(&store).await, 5);
+}
+
+#[tokio::test]
+async fn a_total_that_is_made_anew_of_purged_rows_was_clicked_in_their_last_hour() {
+    let file = File::new();
+    let store = file.open().await;
+    store.record(&clicks("a", 2)).await.unwrap();
+    store.purge_clicks(at("2026-01-11T11:00:00Z"), 10).await.unwrap();
+    for spoil in ["DELETE FROM link_stats", "INSERT INTO click_hours VALUES ('a', '2026-01-11T12:00:00.000Z', 4, 0)"] {
+        sqlx::query(spoil).execute(store.writer()).await.unwrap();
+    }
+    assert_eq!(store.reconcile(TimeRange::all()).await.unwrap().differences.len(), 2);
+    assert_eq!(store.total(&code("a")).await.unwrap(), Totals::new(2, 0, Some(at("2026-01-11T10:00:00Z"))));
 }
 
 #[tokio::test]

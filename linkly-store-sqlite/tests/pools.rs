@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use fixture::{File, code, link};
 use linkly_core::{Error, LinkStoreExt};
-use linkly_store_sqlite::SqliteStore;
 use linkly_store_sqlite::sqlx;
 use linkly_store_sqlite::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use linkly_store_sqlite::{SqliteConfig, SqliteStore};
 
 fn options(file: &File) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file.path()).create_if_missing(true)
@@ -50,6 +50,39 @@ async fn all_that_is_missing_is_named() {
 }
 
 #[tokio::test]
+async fn a_file_with_its_journal_in_memory_is_no_database_in_memory() {
+    let file = File::new();
+    let writer = pool(options(&file).journal_mode(SqliteJournalMode::Memory)).await;
+    let error = SqliteStore::new(writer, pool(options(&file)).await).await.unwrap_err();
+    assert!(error.to_string().contains("journal_mode of the writer is memory, it must be WAL"), "{error}");
+}
+
+#[tokio::test]
+async fn pools_of_two_databases_are_refused() {
+    let (file, other) = (File::new(), File::new());
+    let writer = pool(options(&file).journal_mode(SqliteJournalMode::Wal)).await;
+    let memory = pool(SqliteConnectOptions::new()).await;
+    for (writer, readers) in [
+        (writer.clone(), pool(options(&other)).await),
+        (writer.clone(), memory.clone()),
+        (memory, pool(options(&file)).await),
+    ] {
+        let error = SqliteStore::new(writer, readers).await.unwrap_err().to_string();
+        assert!(error.contains("must have one database") && error.contains("linkly.db"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn two_ways_to_one_file_are_one() {
+    let file = File::new();
+    let way = file.folder.path().join("way.db");
+    let writer = pool(options(&file).journal_mode(SqliteJournalMode::Wal)).await;
+    std::os::unix::fs::symlink(file.path(), &way).unwrap();
+    SqliteStore::new(writer, pool(SqliteConnectOptions::new().filename(way)).await).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_pool_in_memory_serves_as_both() {
     let memory = pool(SqliteConnectOptions::new()).await;
     let store = SqliteStore::new(memory.clone(), memory).await.unwrap();
@@ -64,5 +97,13 @@ async fn the_stores_readers_cannot_write() {
     let store = file.open().await;
     let error = sqlx::query("DELETE FROM links").execute(store.pool()).await.unwrap_err();
     assert!(error.to_string().contains("readonly"), "{error}");
-    assert!(!format!("{store:?}").is_empty());
+}
+
+#[tokio::test]
+async fn a_stores_debug_shows_nothing_behind_the_question_mark() {
+    let memory = pool(SqliteConnectOptions::new()).await;
+    let config = SqliteConfig::new("sqlite:./linkly.db?key=secret");
+    let store = SqliteStore::new_with(memory.clone(), memory, config).await.unwrap();
+    let shown = format!("{store:?}");
+    assert!(shown.contains("linkly.db") && !shown.contains("key") && !shown.contains("secret"), "{shown}");
 }

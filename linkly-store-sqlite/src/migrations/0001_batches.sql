@@ -70,24 +70,33 @@ CREATE TRIGGER /*prefix*/linkly_delete_batch INSTEAD OF INSERT ON /*prefix*/link
 END;
 
 -- Counts again: an array of [code, hour], the hour null where it is the code's total. Totals are sums of
--- hours, which outlive purged rows.
+-- hours, which outlive purged rows: an hour before the watermark stays as it is. A total that is made
+-- anew was last clicked when the last row of its last hour was, or in that hour when its rows are purged.
 CREATE VIEW /*prefix*/linkly_recount (batch) AS SELECT NULL;
 CREATE TRIGGER /*prefix*/linkly_recount_batch INSTEAD OF INSERT ON /*prefix*/linkly_recount BEGIN
     DELETE FROM /*prefix*/click_hours WHERE (code, hour) IN (
-        SELECT j.value ->> 0, j.value ->> 1 FROM json_each(NEW.batch) AS j);
+        SELECT j.value ->> 0, j.value ->> 1 FROM json_each(NEW.batch) AS j)
+        AND hour >= coalesce((SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before'), '');
     INSERT INTO /*prefix*/click_hours (code, hour, clicks, bots)
         SELECT asked.code, asked.hour, count(*), sum(c.bot)
         FROM (SELECT DISTINCT value ->> 0 AS code, value ->> 1 AS hour FROM json_each(NEW.batch)) AS asked
         CROSS JOIN /*prefix*/clicks AS c
-        WHERE asked.hour IS NOT NULL
+        WHERE asked.hour >= coalesce((SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before'), '')
             AND c.event_id >= unhex(printf('%012x70008000000000000000', max(0, unixepoch(asked.hour) * 1000)))
             AND c.event_id < unhex(printf('%012x70008000000000000000', max(0, unixepoch(asked.hour) * 1000) + 3600000))
             AND +c.code = asked.code
         GROUP BY asked.code, asked.hour;
     INSERT INTO /*prefix*/link_stats (code, clicks, bots, last_clicked_at)
-        SELECT asked.code, coalesce(sum(h.clicks), 0), coalesce(sum(h.bots), 0), max(h.hour)
-        FROM (SELECT DISTINCT value ->> 0 AS code FROM json_each(NEW.batch) WHERE value ->> 1 IS NULL) AS asked
-        LEFT JOIN /*prefix*/click_hours AS h ON h.code = asked.code
-        WHERE true GROUP BY asked.code
+        SELECT sums.code, sums.clicks, sums.bots, coalesce((
+            SELECT max(c.clicked_at) FROM /*prefix*/clicks AS c
+            WHERE c.event_id >= unhex(printf('%012x70008000000000000000', max(0, unixepoch(sums.hour) * 1000)))
+                AND c.event_id < unhex(printf('%012x70008000000000000000', max(0, unixepoch(sums.hour) * 1000) + 3600000))
+                AND +c.code = sums.code), sums.hour)
+        FROM (
+            SELECT asked.code, coalesce(sum(h.clicks), 0) AS clicks, coalesce(sum(h.bots), 0) AS bots, max(h.hour) AS hour
+            FROM (SELECT DISTINCT value ->> 0 AS code FROM json_each(NEW.batch) WHERE value ->> 1 IS NULL) AS asked
+            LEFT JOIN /*prefix*/click_hours AS h ON h.code = asked.code GROUP BY asked.code
+        ) AS sums
+        WHERE true
         ON CONFLICT (code) DO UPDATE SET clicks = excluded.clicks, bots = excluded.bots;
 END;

@@ -1,16 +1,15 @@
 -- What holds whoever writes: this library, or the app's own SQL.
 
--- A link that came with the first three columns alone gets the others.
+-- A link that came with the first three columns alone gets the others. Its time is read as those of the
+-- rows that were there before.
 CREATE TRIGGER /*prefix*/links_completed AFTER INSERT ON /*prefix*/links WHEN NEW.id IS NULL BEGIN
-    UPDATE /*prefix*/links SET
-        created_at = CASE WHEN NEW.created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-            THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_at), NEW.created_at) ELSE NEW.created_at END,
-        updated_at = coalesce(NEW.updated_at, CASE WHEN NEW.created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-            THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_at) END),
-        id = unhex(printf('%012x7%s8%s',
-            CASE WHEN NEW.created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-                THEN max(0, CAST(round(coalesce(unixepoch(NEW.created_at, 'subsec'), 0) * 1000) AS INTEGER)) ELSE 0 END,
-            substr(hex(randomblob(2)), 2), substr(hex(randomblob(8)), 2)))
+    UPDATE /*prefix*/links SET (created_at, updated_at, id) = (
+        SELECT coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', ms / 1000.0, 'unixepoch'), NEW.created_at),
+            coalesce(NEW.updated_at, strftime('%Y-%m-%dT%H:%M:%fZ', ms / 1000.0, 'unixepoch')),
+            unhex(printf('%012x7%s8%s', max(0, coalesce(ms, 0)),
+                substr(hex(randomblob(2)), 2), substr(hex(randomblob(8)), 2)))
+        FROM (SELECT CASE WHEN NEW.created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                THEN CAST(round(unixepoch(NEW.created_at, 'subsec') * 1000) AS INTEGER) END AS ms LIMIT 1))
     WHERE rowid = NEW.rowid;
 END;
 
@@ -68,23 +67,26 @@ CREATE TRIGGER /*prefix*/link_changes_trimmed AFTER INSERT ON /*prefix*/link_cha
     DELETE FROM /*prefix*/link_changes WHERE seq <= NEW.seq - 100000;
 END;
 
--- A click that came with code and time alone is counted like any other. Costs batches 0.3 µs a row.
-CREATE TRIGGER /*prefix*/clicks_counted AFTER INSERT ON /*prefix*/clicks
-WHEN NEW.event_id IS NULL AND NEW.clicked_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-    AND NEW.clicked_at >= '1970' AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.clicked_at) IS NOT NULL BEGIN
+-- A click that came with code and time alone is counted like any other. Its time is read as those of the
+-- rows that were there before; one that cannot be read stays without event id, and is not counted.
+CREATE TRIGGER /*prefix*/clicks_counted AFTER INSERT ON /*prefix*/clicks WHEN NEW.event_id IS NULL BEGIN
+    UPDATE /*prefix*/clicks SET (clicked_at, event_id) = (
+        SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ms / 1000.0, 'unixepoch'),
+            unhex(printf('%012x7000%016x', ms, NEW.id | -9223372036854775808))
+        FROM (SELECT CASE WHEN NEW.clicked_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                THEN CAST(round(unixepoch(NEW.clicked_at, 'subsec') * 1000) AS INTEGER) END AS ms LIMIT 1)
+        WHERE ms BETWEEN 0 AND 253402300799999
+        UNION ALL SELECT NEW.clicked_at, NULL LIMIT 1)
+    WHERE id = NEW.id;
     SELECT RAISE(ABORT, 'linkly: the click is older than what was purged')
-        WHERE strftime('%Y-%m-%dT%H:%M:%fZ', NEW.clicked_at)
-            < (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before');
-    UPDATE /*prefix*/clicks SET clicked_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.clicked_at),
-        event_id = unhex(printf('%012x7000%016x',
-            max(0, CAST(round(unixepoch(NEW.clicked_at, 'subsec') * 1000) AS INTEGER)),
-            NEW.id | -9223372036854775808))
-        WHERE id = NEW.id;
+        FROM /*prefix*/clicks WHERE id = NEW.id AND event_id IS NOT NULL
+            AND clicked_at < (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before');
     INSERT INTO /*prefix*/link_stats (code, clicks, bots, last_clicked_at)
-        SELECT code, 1, bot, clicked_at FROM /*prefix*/clicks WHERE id = NEW.id
+        SELECT code, 1, bot, clicked_at FROM /*prefix*/clicks WHERE id = NEW.id AND event_id IS NOT NULL
         ON CONFLICT (code) DO UPDATE SET clicks = clicks + 1, bots = bots + excluded.bots,
             last_clicked_at = max(coalesce(last_clicked_at, ''), excluded.last_clicked_at);
     INSERT INTO /*prefix*/click_hours (code, hour, clicks, bots)
-        SELECT code, substr(clicked_at, 1, 13) || ':00:00.000Z', 1, bot FROM /*prefix*/clicks WHERE id = NEW.id
+        SELECT code, substr(clicked_at, 1, 13) || ':00:00.000Z', 1, bot
+        FROM /*prefix*/clicks WHERE id = NEW.id AND event_id IS NOT NULL
         ON CONFLICT (code, hour) DO UPDATE SET clicks = clicks + 1, bots = bots + excluded.bots;
 END;
