@@ -78,6 +78,11 @@ impl CacheHandle {
         self
     }
 
+    /// The cache itself, for an engine.
+    pub(crate) fn shared(&self) -> Arc<dyn Cache> {
+        self.cache.clone()
+    }
+
     pub(crate) fn slack(&self) -> Duration {
         self.slack
     }

@@ -1,5 +1,6 @@
 //! What a cache promises: a module for each subject, a case for each sentence.
 
+pub mod engine;
 pub mod entry;
 pub mod invalidate;
 pub mod lease;
@@ -52,6 +53,13 @@ macro_rules! __cache_cases {
                 no_answer_is_older_than_the_last_invalidate_of_one_code
                 no_answer_is_older_than_the_last_invalidate_of_a_few_codes
                 no_answer_is_older_than_the_last_invalidate_of_many_codes
+            }
+            engine {
+                a_load_of_before_a_write_is_not_stored_after_it
+                a_resolve_after_a_write_does_not_join_a_load_of_before_it
+                a_load_of_before_a_write_by_another_engine_is_not_stored_after_it
+                no_resolve_is_older_than_the_last_update_of_one_link
+                no_resolve_is_older_than_the_last_update_of_a_few_links
             }
         }
     };

@@ -235,6 +235,11 @@ faults! {
     readers_that_keep_their_leases: FillsAfterAnInvalidate, lease::any_number_of_readers_hold_leases_at_once;
     a_race_that_a_reader_wins: FillsAfterAnInvalidate, race::no_answer_is_older_than_the_last_invalidate_of_one_code;
     a_race_between_two_steps: RemovesBeforeItVoids, race::no_answer_is_older_than_the_last_invalidate_of_one_code;
+    a_load_that_outlives_a_write: FillsAfterAnInvalidate, engine::a_load_of_before_a_write_is_not_stored_after_it;
+    a_load_that_a_resolve_finds: FillsAfterAnInvalidate, engine::a_resolve_after_a_write_does_not_join_a_load_of_before_it;
+    a_load_that_outlives_anothers_write: FillsAfterAnInvalidate, engine::a_load_of_before_a_write_by_another_engine_is_not_stored_after_it;
+    an_old_row_that_wins: FillsAfterAnInvalidate, engine::no_resolve_is_older_than_the_last_update_of_one_link;
+    an_old_row_among_a_few_that_wins: FillsAfterAnInvalidate, engine::no_resolve_is_older_than_the_last_update_of_a_few_links;
     leases_that_come_back_to_life: VoidsOnlyTheLatestLease, lease::a_fill_after_many_invalidates_is_voided;
     a_generation_that_wraps_around: GenerationOfOneByte, lease::a_fill_after_many_invalidates_is_voided;
     a_generation_that_expires_to_zero: GenerationExpiresToZero, lease::a_fill_after_an_invalidate_is_voided_also_when_its_lease_has_expired;
