@@ -49,6 +49,14 @@ pub trait CacheFixture: Sized + Send + Sync + 'static {
     /// Connects the cache. Called once.
     fn cache(&self) -> impl Future<Output = Self::Cache> + Send;
 
+    /// Lets every lease that was given out so far run out its life on the server, with whatever else
+    /// of the cache's own bookkeeping has one: its keys are deleted, or their time is waited for.
+    /// Entries may stay or go. By default nothing is done: leases of a cache in this process have no
+    /// life to run out.
+    fn expire_leases(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Removes what was made, whether the case passed or not. By default it is dropped.
     fn close(self) -> impl Future<Output = ()> + Send {
         async move { drop(self) }

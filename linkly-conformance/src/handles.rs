@@ -1,10 +1,13 @@
 //! What a case is given: handles on the thing under test.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use linkly_core::{Cache, Store};
+
+use crate::CaseFuture;
 
 /// One database through two handles, as two processes would have it open. Derefs to the first.
 ///
@@ -46,17 +49,18 @@ impl Deref for Handles {
     }
 }
 
-/// The cache under test, and how late it may be. Derefs to the cache.
-#[derive(Clone, Debug)]
+/// The cache under test, how late it may be, and what ends its leases. Derefs to the cache.
+#[derive(Clone)]
 pub struct CacheHandle {
     cache: Arc<dyn Cache>,
     slack: Duration,
+    expire_leases: Arc<dyn Fn() -> CaseFuture + Send + Sync>,
 }
 
 impl CacheHandle {
-    /// An empty cache that ends an entry's life to the tick.
+    /// An empty cache that ends an entry's life to the tick, and whose leases have none.
     pub fn new(cache: impl Cache) -> Self {
-        Self { cache: Arc::new(cache), slack: Duration::ZERO }
+        Self { cache: Arc::new(cache), slack: Duration::ZERO, expire_leases: Arc::new(|| Box::pin(async {})) }
     }
 
     /// By how much the cache may be late in ending an entry's life.
@@ -66,8 +70,31 @@ impl CacheHandle {
         self
     }
 
+    /// What lets every lease that was given out so far run out its life on a server:
+    /// [`CacheFixture::expire_leases`](crate::CacheFixture::expire_leases).
+    #[must_use]
+    pub fn with_expire_leases(mut self, expire_leases: impl Fn() -> CaseFuture + Send + Sync + 'static) -> Self {
+        self.expire_leases = Arc::new(expire_leases);
+        self
+    }
+
+    /// The cache itself, for an engine.
+    pub(crate) fn shared(&self) -> Arc<dyn Cache> {
+        self.cache.clone()
+    }
+
     pub(crate) fn slack(&self) -> Duration {
         self.slack
+    }
+
+    pub(crate) async fn expire_leases(&self) {
+        (self.expire_leases)().await;
+    }
+}
+
+impl fmt::Debug for CacheHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheHandle").field("cache", &self.cache).field("slack", &self.slack).finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@ mod asked;
 pub mod cache;
 mod fixture;
 mod handles;
+mod held_store;
 mod run;
 mod samples;
 pub mod store;
@@ -128,7 +129,7 @@ mod tests {
         }
         check!("store": "batch" "changes" "consume" "delete" "filter" "history" "insert" "list" "purge_clicks"
             "purge_expired" "read" "record" "retry" "stats" "update");
-        check!("cache": "entry" "invalidate" "lease" "race");
+        check!("cache": "engine" "entry" "invalidate" "lease" "race");
     }
 
     #[test]

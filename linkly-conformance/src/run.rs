@@ -51,10 +51,22 @@ pub fn run_migration_case<F: StoreFixture>(case: fn(Arc<F>) -> CaseFuture) {
 /// When the case does, or is not done within [`CacheFixture::LIMIT`].
 pub fn run_cache_case<F: CacheFixture>(case: fn(CacheHandle) -> CaseFuture) {
     within(F::LIMIT, async move {
-        let fixture = F::open().await;
-        let cache = CacheHandle::new(fixture.cache().await).with_slack(F::SLACK);
+        let fixture = Arc::new(F::open().await);
+        // Weak, so that a task that the case left behind does not keep the fixture from its end.
+        let weak = Arc::downgrade(&fixture);
+        let expire_leases = move || -> CaseFuture {
+            let fixture = weak.upgrade();
+            Box::pin(async move {
+                if let Some(fixture) = fixture {
+                    fixture.expire_leases().await;
+                }
+            })
+        };
+        let cache = CacheHandle::new(fixture.cache().await).with_slack(F::SLACK).with_expire_leases(expire_leases);
         let outcome = tokio::spawn(case(cache)).await;
-        fixture.close().await;
+        if let Some(fixture) = Arc::into_inner(fixture) {
+            fixture.close().await;
+        }
         outcome
     });
 }

@@ -95,6 +95,35 @@ pub async fn clear_voids_every_lease(cache: &CacheHandle) {
             assert_eq!(answered(cache, key).await, [], "{key}");
         }
     }
+    expect_keeps(cache).await;
+}
+
+/// It voids them also when they have run out their life on the server, before it or since.
+pub async fn clear_voids_leases_that_have_expired(cache: &CacheHandle) {
+    for round in 0..4 {
+        for expired_first in [false, true] {
+            let code = code(&format!("a{round}"));
+            let old = lease(cache, &code).await;
+            if expired_first {
+                cache.expire_leases().await;
+            }
+            for _ in 0..=round {
+                cache.clear().await.unwrap();
+            }
+            if !expired_first {
+                cache.expire_leases().await;
+            }
+            let now = now();
+            let filled = cache.fill_one(old, living(Some(target(round)), now), now).await.unwrap();
+            assert_eq!(filled, Filled::Voided, "cleared {} times, expired first: {expired_first}", round + 1);
+            assert_eq!(answered(cache, &code).await, []);
+        }
+    }
+    expect_keeps(cache).await;
+}
+
+/// Checks that entries are kept again.
+async fn expect_keeps(cache: &CacheHandle) {
     let code = code("behind");
     let mut kept = false;
     for n in 0..100 {

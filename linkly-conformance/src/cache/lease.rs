@@ -112,6 +112,63 @@ pub async fn a_fill_after_many_invalidates_is_voided(cache: &CacheHandle) {
     }
 }
 
+/// It is dropped also when the lease has run out its life on the server since: a generation that is no
+/// longer there is none, not the first.
+pub async fn a_fill_after_an_invalidate_is_voided_also_when_its_lease_has_expired(cache: &CacheHandle) {
+    let mut leases = Vec::new();
+    for (before, after) in [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (3, 3)] {
+        let code = code(&format!("a{before}-{after}"));
+        for _ in 0..before {
+            cache.invalidate_one(&code).await.unwrap();
+        }
+        leases.push(lease(cache, &code).await);
+        for _ in 0..after {
+            cache.invalidate_one(&code).await.unwrap();
+        }
+    }
+    cache.expire_leases().await;
+    for (n, old) in leases.into_iter().enumerate() {
+        let code = old.code().clone();
+        // Also beside a lease of after the end of the old one.
+        if n % 2 == 1 {
+            lease(cache, &code).await;
+        }
+        assert_voided(cache, old, Some(target(n as u64))).await;
+        assert_eq!(answered(cache, &code).await, []);
+    }
+}
+
+/// A lease that has run out its life fills or is voided; an invalidate voids it in either case, also
+/// when it counts anew from there.
+pub async fn a_lease_that_has_expired_is_voided_by_an_invalidate(cache: &CacheHandle) {
+    let mut leases = Vec::new();
+    for before in 0..4_u64 {
+        for after in 1..4_u64 {
+            let code = code(&format!("a{before}-{after}"));
+            for _ in 0..before {
+                cache.invalidate_one(&code).await.unwrap();
+            }
+            leases.push((lease(cache, &code).await, after));
+        }
+    }
+    cache.expire_leases().await;
+    for (n, (old, after)) in leases.into_iter().enumerate() {
+        let (code, target) = (old.code().clone(), Some(target(n as u64)));
+        if n % 2 == 0 {
+            let now = now();
+            let filled = cache.fill_one(old.clone(), living(target.clone(), now), now).await.unwrap();
+            for found in answered(cache, &code).await {
+                assert_eq!((filled, &found.target), (Filled::Filled, &target), "{code}");
+            }
+        }
+        for _ in 0..after {
+            cache.invalidate_one(&code).await.unwrap();
+            assert_voided(cache, old.clone(), target.clone()).await;
+        }
+        assert_eq!(answered(cache, &code).await, []);
+    }
+}
+
 /// A lease that was taken over a stale entry is voided like any other.
 pub async fn a_lease_over_a_stale_entry_is_voided_by_an_invalidate(cache: &CacheHandle) {
     let code = code("a");

@@ -1,5 +1,6 @@
 //! What a cache promises: a module for each subject, a case for each sentence.
 
+pub mod engine;
 pub mod entry;
 pub mod invalidate;
 pub mod lease;
@@ -33,6 +34,8 @@ macro_rules! __cache_cases {
                 a_fill_after_an_invalidate_is_voided_when_a_new_lease_was_given
                 a_fill_after_an_invalidate_is_voided_when_another_entry_was_filled_since
                 a_fill_after_many_invalidates_is_voided
+                a_fill_after_an_invalidate_is_voided_also_when_its_lease_has_expired
+                a_lease_that_has_expired_is_voided_by_an_invalidate
                 a_lease_over_a_stale_entry_is_voided_by_an_invalidate
                 fills_answer_in_order_each_for_itself
                 an_invalidate_of_another_code_makes_no_fill_wrong
@@ -44,11 +47,19 @@ macro_rules! __cache_cases {
                 all_codes_of_a_call_are_invalidated
                 clear_removes_every_entry
                 clear_voids_every_lease
+                clear_voids_leases_that_have_expired
             }
             race {
                 no_answer_is_older_than_the_last_invalidate_of_one_code
                 no_answer_is_older_than_the_last_invalidate_of_a_few_codes
                 no_answer_is_older_than_the_last_invalidate_of_many_codes
+            }
+            engine {
+                a_load_of_before_a_write_is_not_stored_after_it
+                a_resolve_after_a_write_does_not_join_a_load_of_before_it
+                a_load_of_before_a_write_by_another_engine_is_not_stored_after_it
+                no_resolve_is_older_than_the_last_update_of_one_link
+                no_resolve_is_older_than_the_last_update_of_a_few_links
             }
         }
     };

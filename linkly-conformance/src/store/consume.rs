@@ -5,7 +5,7 @@ use linkly_core::{Delete, Link, LinkStoreExt, Update, Use};
 use crate::Handles;
 use crate::asked::insert_all;
 use crate::run::at_once;
-use crate::samples::{link, links, with};
+use crate::samples::{code, link, links, with};
 
 async fn limited(store: &Handles, code: &str, max_clicks: Option<u32>) -> Link {
     let link = with(link(code), |link| link.max_clicks = max_clicks);
@@ -116,6 +116,20 @@ pub async fn no_live_link_with_this_code_and_id_grants_nothing(store: &Handles) 
     ];
     assert_eq!(store.consume(&asked).await.unwrap(), [0, 0, 0, 0, 1, 2]);
     assert_eq!([consumed(store, &kept).await, consumed(store, &new).await], [1, 2]);
+}
+
+/// Of two that ask with one id, the one with another code than the link's is granted nothing and takes
+/// nothing from the right one, whichever comes first.
+pub async fn one_id_at_two_codes_grants_to_the_right_one_alone(store: &Handles) {
+    let (right, other) = (limited(store, "right", Some(10)).await, limited(store, "other", Some(10)).await);
+    let endless = limited(store, "endless", None).await;
+    let at = |text: &str, link: &Link, count| Use::new(code(text), link.id, count);
+    let asked = [at("other", &right, 3), ask(&right, 4), at("unknown", &right, 5), at("other", &endless, 2)];
+    assert_eq!(store.consume(&asked).await.unwrap(), [0, 4, 0, 0]);
+    let asked = [ask(&right, 5), at("other", &right, 1), at("endless", &right, 9), at("right", &endless, 1)];
+    assert_eq!(store.consume(&asked).await.unwrap(), [5, 0, 0, 0]);
+    assert_eq!([consumed(store, &right).await, consumed(store, &other).await], [9, 0]);
+    assert_eq!(store.consume(&[ask(&right, 2), ask(&other, 2)]).await.unwrap(), [1, 2]);
 }
 
 /// An update that raises the limit grants the rest; one that sets it below what was consumed grants

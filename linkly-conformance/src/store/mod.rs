@@ -84,6 +84,7 @@ macro_rules! __store_cases {
                 consuming_changes_nothing_but_consumed
                 a_link_without_a_limit_grants_all_and_counts_nothing
                 no_live_link_with_this_code_and_id_grants_nothing
+                one_id_at_two_codes_grants_to_the_right_one_alone
                 an_updated_limit_counts_from_the_next_call_on
                 grants_stand_in_order
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use linkly_conformance::{CacheFixture, CacheHandle, CaseFuture, cache as cases, run_cache_case};
 use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
@@ -16,6 +16,7 @@ enum Fault {
     FillsAfterAnInvalidate,
     VoidsOnlyTheLatestLease,
     GenerationOfOneByte,
+    GenerationExpiresToZero,
     ClearKeepsLeases,
     ClearKeepsEntries,
     InvalidateKeepsAbsences,
@@ -38,13 +39,15 @@ struct State {
     entries: HashMap<String, Entry>,
     generations: HashMap<String, u128>,
     cleared: u128,
+    /// How often all generations were forgotten: what is counted anew is not what was counted before.
+    expired: u128,
 }
 
-/// A cache with a generation for each code, and a fault.
-#[derive(Debug)]
+/// A cache with a generation for each code, and a fault. Cloning shares the data.
+#[derive(Clone, Debug)]
 struct Faulty {
     fault: Fault,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Faulty {
@@ -57,14 +60,24 @@ impl Faulty {
     }
 
     fn generation(&self, state: &State, key: &str) -> u128 {
-        let generation = state.generations.get(key).copied().unwrap_or_default();
+        let count = state.generations.get(key).copied().unwrap_or_default();
+        let (cleared, expired) = (state.cleared << 64, state.expired << 96);
         match self.fault {
-            Fault::FillsAfterAnInvalidate => state.cleared << 64,
-            Fault::VoidsOnlyTheLatestLease => generation % 2,
-            Fault::GenerationOfOneByte => u128::from(generation as u8) | state.cleared << 64,
-            Fault::ClearKeepsLeases => generation,
-            _ => generation | state.cleared << 64,
+            Fault::FillsAfterAnInvalidate => cleared,
+            Fault::VoidsOnlyTheLatestLease => count % 2,
+            Fault::GenerationOfOneByte => u128::from(count as u8) | cleared,
+            Fault::ClearKeepsLeases => count,
+            Fault::GenerationExpiresToZero => count | cleared,
+            _ => count | cleared | expired,
         }
+    }
+
+    /// Forgets every counter, as a server does with keys that have a life.
+    fn expire_leases(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.generations.clear();
+        state.cleared = 0;
+        state.expired += 1;
     }
 }
 
@@ -172,17 +185,21 @@ trait With: Send + Sync + 'static {
     const FAULT: Fault;
 }
 
-struct Fixture<W>(PhantomData<W>);
+struct Fixture<W>(Faulty, PhantomData<W>);
 
 impl<W: With> CacheFixture for Fixture<W> {
     type Cache = Faulty;
 
     async fn open() -> Self {
-        Self(PhantomData)
+        Self(Faulty { fault: W::FAULT, state: Arc::default() }, PhantomData)
     }
 
     async fn cache(&self) -> Faulty {
-        Faulty { fault: W::FAULT, state: Mutex::default() }
+        self.0.clone()
+    }
+
+    async fn expire_leases(&self) {
+        self.0.expire_leases();
     }
 }
 
@@ -218,8 +235,16 @@ faults! {
     readers_that_keep_their_leases: FillsAfterAnInvalidate, lease::any_number_of_readers_hold_leases_at_once;
     a_race_that_a_reader_wins: FillsAfterAnInvalidate, race::no_answer_is_older_than_the_last_invalidate_of_one_code;
     a_race_between_two_steps: RemovesBeforeItVoids, race::no_answer_is_older_than_the_last_invalidate_of_one_code;
+    a_load_that_outlives_a_write: FillsAfterAnInvalidate, engine::a_load_of_before_a_write_is_not_stored_after_it;
+    a_load_that_a_resolve_finds: FillsAfterAnInvalidate, engine::a_resolve_after_a_write_does_not_join_a_load_of_before_it;
+    a_load_that_outlives_anothers_write: FillsAfterAnInvalidate, engine::a_load_of_before_a_write_by_another_engine_is_not_stored_after_it;
+    an_old_row_that_wins: FillsAfterAnInvalidate, engine::no_resolve_is_older_than_the_last_update_of_one_link;
+    an_old_row_among_a_few_that_wins: FillsAfterAnInvalidate, engine::no_resolve_is_older_than_the_last_update_of_a_few_links;
     leases_that_come_back_to_life: VoidsOnlyTheLatestLease, lease::a_fill_after_many_invalidates_is_voided;
     a_generation_that_wraps_around: GenerationOfOneByte, lease::a_fill_after_many_invalidates_is_voided;
+    a_generation_that_expires_to_zero: GenerationExpiresToZero, lease::a_fill_after_an_invalidate_is_voided_also_when_its_lease_has_expired;
+    a_generation_that_is_counted_anew: GenerationExpiresToZero, lease::a_lease_that_has_expired_is_voided_by_an_invalidate;
+    a_count_of_clears_that_expires_to_zero: GenerationExpiresToZero, invalidate::clear_voids_leases_that_have_expired;
     a_clear_that_keeps_leases: ClearKeepsLeases, invalidate::clear_voids_every_lease;
     a_clear_that_keeps_entries: ClearKeepsEntries, invalidate::clear_removes_every_entry;
     absences_that_stay: InvalidateKeepsAbsences, invalidate::invalidated_targets_and_absences_are_not_answered;

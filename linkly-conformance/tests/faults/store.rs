@@ -22,6 +22,7 @@ enum Fault {
     ReleaseKeepsTheTotals,
     ConsumeReadsThenWrites,
     ConsumeGrantsOneTooMany,
+    ConsumeGoesByTheIdAlone,
     UnsortedPages,
     LastPageLeadsOn,
     SearchTakesPercentForAnything,
@@ -147,8 +148,17 @@ impl LinkStore for Faulty {
             }
             return Ok(granted);
         }
-        let mut granted = self.store.consume(uses).await?;
-        for (granted, asked) in granted.iter_mut().zip(uses) {
+        let mut uses = uses.to_vec();
+        if self.has(Fault::ConsumeGoesByTheIdAlone) {
+            let links = self.store.list(&ListLinks::new(Scope::All).with_limit(1_000)).await?.items;
+            for asked in &mut uses {
+                if let Some(link) = links.iter().find(|link| link.id == asked.id) {
+                    asked.code = link.code.clone();
+                }
+            }
+        }
+        let mut granted = self.store.consume(&uses).await?;
+        for (granted, asked) in granted.iter_mut().zip(&uses) {
             if self.has(Fault::ConsumeGrantsOneTooMany) {
                 *granted = asked.count.min(*granted + 1);
             }
@@ -348,6 +358,7 @@ faults! {
     a_release_that_keeps_the_totals: ReleaseKeepsTheTotals, delete::a_released_code_can_be_used_again_with_new_totals;
     a_limit_that_is_read_and_then_written: ConsumeReadsThenWrites, consume::many_callers_are_granted_exactly_the_limit;
     a_limit_of_one_too_many: ConsumeGrantsOneTooMany, consume::what_is_left_is_granted;
+    a_limit_that_is_taken_at_any_code: ConsumeGoesByTheIdAlone, consume::one_id_at_two_codes_grants_to_the_right_one_alone;
     pages_without_an_order: UnsortedPages, list::pages_hold_the_links_of_each_scope_in_each_order;
     a_last_page_that_leads_on: LastPageLeadsOn, list::the_last_page_leads_nowhere;
     a_search_with_wildcards: SearchTakesPercentForAnything, filter::search_gives_no_character_a_special_meaning;
