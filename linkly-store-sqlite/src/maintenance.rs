@@ -30,7 +30,7 @@ pub(crate) const CHANGES: &str = "
     SELECT json_array((SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'database'),
         (SELECT min(seq) FROM /*prefix*/link_changes), (SELECT max(seq) FROM /*prefix*/link_changes),
         (SELECT json_group_array(json_array(seq, code))
-            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT 1001)))";
+            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT ?2)))";
 
 const RAISE_WATERMARK: &str = "
     INSERT INTO /*prefix*/linkly_meta (key, value) VALUES ('purged_before', ?1)
@@ -75,7 +75,12 @@ impl Maintenance for SqliteStore {
             asked.and_then(|(database, seq)| Some((database, seq.parse::<i64>().ok().filter(|seq| *seq >= 0)?)));
         // Without a cursor none behind the end: the page stays empty.
         let behind = asked.map_or(i64::MAX, |(_, seq)| seq);
-        let row = sqlx::query(self.sql(CHANGES)).bind(behind).fetch_one(self.pool()).await.map_err(error::map)?;
+        let row = sqlx::query(self.sql(CHANGES))
+            .bind(behind)
+            .bind(PAGE as i64 + 1)
+            .fetch_one(self.pool())
+            .await
+            .map_err(error::map)?;
         let row: ChangesRow = serde_json::from_str(&json_of(&row))
             .map_err(|error| error::failed(format!("the change log cannot be read: {error}")))?;
         let ChangesRow(database, first, last, mut rows) = row;
