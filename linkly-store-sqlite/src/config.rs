@@ -37,7 +37,7 @@ pub struct SqliteConfig {
     #[serde(default = "busy_timeout_ms")]
     pub busy_timeout_ms: u64,
     /// How much of the file readers map into memory, in bytes; nothing is copied and nothing held by
-    /// this process. Default: 268,435,456. A disk that fails under a mapped page, or a file that
+    /// this process. Default: 268,435,456 (256 MiB). A disk that fails under a mapped page, or a file that
     /// another program cuts short, ends the process by a signal instead of an error: 0 turns it off.
     #[serde(default = "mmap_bytes")]
     pub mmap_bytes: u64,

@@ -8,11 +8,12 @@
 //! The connection that writes syncs each commit (`synchronous=FULL`), so a lone write takes about
 //! 100 µs and a batch of 1,000 hardly more than its rows.
 //!
-//! Every write of this crate is one statement, committed by itself. The driver runs a statement to its
-//! end on the connection's own thread whether or not anybody still waits for it, so a dropped future
-//! leaves it done or never begun. There is a second reason to keep transactions out: when SQLite rolls
-//! one back by itself (the disk is full), sqlx 0.9 still counts it as open, and the connection begins
-//! no other.
+//! Each writing statement of this crate is whole, committed by itself: an update with a repeated link,
+//! `purge_clicks`, `reconcile` and `optimize` are several of them, and only `migrate` has a transaction.
+//! The driver runs a statement to its end on the connection's own thread whether or not anybody still
+//! waits for it, so a dropped future leaves it done or never begun. There is a second reason to keep
+//! transactions out: when SQLite rolls one back by itself (the disk is full), sqlx 0.9 still counts it as
+//! open, and the connection begins no other.
 //!
 //! Readers map the first part of the file into memory (`mmap_size`): what is read of a store is what no
 //! cache had, so nearly every page comes from the kernel, and copying it costs as much as finding the

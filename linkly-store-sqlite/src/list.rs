@@ -19,14 +19,19 @@ pub(crate) const CODE: &str = "sqlite/links/code/";
 /// The first key of a domain, and the first behind the last.
 const DOMAINS: (&str, &str) = ("//", "/0");
 
+/// The first key of a scope's domain, and the first behind the last: `0` is the byte after `/`.
+pub(crate) fn keys_of(scope: &Scope) -> (&str, String) {
+    match scope {
+        Scope::Domain(domain) => (domain.prefix(), format!("{}0", domain.prefix().trim_end_matches('/'))),
+        Scope::Plain | Scope::All => ("", String::new()),
+    }
+}
+
 impl SqliteStore {
     pub(crate) async fn list_links(&self, query: &ListLinks) -> Result<Page<Link>> {
         let limit = query.limit.clamp(1, MAX_PAGE);
         let after = after(query)?;
-        let (prefix, end) = match &query.scope {
-            Scope::Domain(domain) => (domain.prefix(), format!("{}0", domain.prefix().trim_end_matches('/'))),
-            Scope::Plain | Scope::All => ("", String::new()),
-        };
+        let (prefix, end) = keys_of(&query.scope);
         let host = if let Scope::Domain(domain) = &query.scope { domain.host() } else { "" };
         let built = self.built_sql(list_sql(query, after.as_ref()));
         let mut asked = sqlx::query(built).bind(i64::from(limit) + 1);

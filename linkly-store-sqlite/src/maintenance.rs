@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use linkly_core::chrono::{DateTime, Utc};
+use linkly_core::chrono::{DateTime, TimeDelta, Utc};
 use linkly_core::{
     ChangeCursor, Changes, Code, Deleted, Maintenance, PurgeExpired, PurgedClicks, PurgedLinks, Reconciled, Result,
     Size, Step, TimeRange, first_id, url_hash,
@@ -20,13 +20,17 @@ use crate::store::SqliteStore;
 const PAGE: usize = 1_000;
 /// How many hashes of URLs one call of `optimize` makes.
 const HASHES: i64 = 10_000;
+/// How long the ids of released links are known: longer than any call is sent again, and any click late.
+const RELEASED: TimeDelta = TimeDelta::days(30);
+/// How many of those one call of `optimize` forgets.
+const FORGOTTEN: i64 = 10_000;
 
 /// The log's bounds and a page of it, of one moment.
 pub(crate) const CHANGES: &str = "
     SELECT json_array((SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'database'),
         (SELECT min(seq) FROM /*prefix*/link_changes), (SELECT max(seq) FROM /*prefix*/link_changes),
         (SELECT json_group_array(json_array(seq, code))
-            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT 1001)))";
+            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT ?2)))";
 
 const RAISE_WATERMARK: &str = "
     INSERT INTO /*prefix*/linkly_meta (key, value) VALUES ('purged_before', ?1)
@@ -51,6 +55,12 @@ pub(crate) const HASH: &str = "
     UPDATE /*prefix*/links AS l SET url_hash = j.value ->> 1
     FROM json_each(?1) AS j WHERE l.rowid = j.value ->> 0 AND l.url = j.value ->> 2";
 
+const OUTDATED: &str = "
+    SELECT json_group_array(hex(id)) FROM (SELECT id FROM /*prefix*/released_links WHERE released_at < ?1 LIMIT ?2)";
+
+pub(crate) const FORGET: &str = "
+    DELETE FROM /*prefix*/released_links WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
 #[derive(Deserialize)]
 struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>);
 
@@ -65,7 +75,12 @@ impl Maintenance for SqliteStore {
             asked.and_then(|(database, seq)| Some((database, seq.parse::<i64>().ok().filter(|seq| *seq >= 0)?)));
         // Without a cursor none behind the end: the page stays empty.
         let behind = asked.map_or(i64::MAX, |(_, seq)| seq);
-        let row = sqlx::query(self.sql(CHANGES)).bind(behind).fetch_one(self.pool()).await.map_err(error::map)?;
+        let row = sqlx::query(self.sql(CHANGES))
+            .bind(behind)
+            .bind(PAGE as i64 + 1)
+            .fetch_one(self.pool())
+            .await
+            .map_err(error::map)?;
         let row: ChangesRow = serde_json::from_str(&json_of(&row))
             .map_err(|error| error::failed(format!("the change log cannot be read: {error}")))?;
         let ChangesRow(database, first, last, mut rows) = row;
@@ -140,7 +155,9 @@ impl Maintenance for SqliteStore {
         self.reconcile_hours(range).await
     }
 
-    /// Also makes the hashes by which links are found by URL for links that other programs wrote.
+    /// Also makes the hashes by which links are found by URL for links that other programs wrote, and
+    /// forgets the ids of links that were released more than 30 days ago: only until then is deleting one
+    /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out.
     async fn optimize(&self) -> Result<()> {
         let unhashed = sqlx::query(self.sql(UNHASHED)).bind(HASHES);
         let mut hashes = Vec::new();
@@ -153,6 +170,12 @@ impl Maintenance for SqliteStore {
         }
         if !hashes.is_empty() {
             self.write(HASH, to_json(&hashes)).await?;
+        }
+        // Found by a reader, which may walk them all, and by nobody's write.
+        let outdated = sqlx::query(self.sql(OUTDATED)).bind(time_text(Utc::now() - RELEASED)).bind(FORGOTTEN);
+        let outdated: Vec<String> = elements(&json_of(&outdated.fetch_one(self.pool()).await.map_err(error::map)?))?;
+        if !outdated.is_empty() {
+            self.write(FORGET, to_json(&outdated)).await?;
         }
         for pragma in ["PRAGMA optimize", "PRAGMA wal_checkpoint(PASSIVE)"] {
             sqlx::query(pragma).fetch_all(self.writer()).await.map_err(error::map)?;

@@ -11,7 +11,7 @@ use sqlx::Row;
 use crate::clicks::clicks_sql;
 use crate::links::{CONSUME, HOLDERS, LINKS, TARGET, TARGETS, UPDATE};
 use crate::list::{After, list_sql};
-use crate::maintenance::{CHANGES, EXPIRED, HASH, IS_PURGED, PURGE, UNHASHED};
+use crate::maintenance::{CHANGES, EXPIRED, FORGET, HASH, IS_PURGED, PURGE, UNHASHED};
 use crate::reconcile::BOUNDS;
 use crate::stats::{SERIES, TOTALS, top_sql};
 use crate::{MIGRATIONS, SqliteConfig, SqliteStore};
@@ -47,8 +47,21 @@ async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
 
 /// Reading one of our tables from one end to the other.
 fn is_scan(step: &str) -> bool {
-    let tables =
-        ["l", "c", "h", "s", "t", "r", "links", "clicks", "click_hours", "link_stats", "link_tags", "link_changes"];
+    let tables = [
+        "l",
+        "c",
+        "h",
+        "s",
+        "t",
+        "r",
+        "links",
+        "clicks",
+        "click_hours",
+        "link_stats",
+        "link_tags",
+        "link_changes",
+        "released_links",
+    ];
     let read = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
     read.is_some_and(|table| tables.contains(&table)) && !step.contains("VIRTUAL TABLE")
 }
@@ -62,7 +75,7 @@ async fn no_statement_reads_a_table_through() {
     let store = store(SqliteConfig::new("sqlite::memory:")).await;
     let texts = [
         TARGET, TARGETS, LINKS, HOLDERS, UPDATE, CONSUME, TOTALS, SERIES, PURGE, IS_PURGED, EXPIRED, UNHASHED, HASH,
-        BOUNDS, CHANGES,
+        BOUNDS, CHANGES, FORGET,
     ];
     for text in texts {
         let plan = plan(&store, text).await;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use sqlx::Row;
 
 use crate::error;
+use crate::list::keys_of;
 use crate::rows::{elements, json_of, parse_time, read_code, time_text, to_json};
 use crate::store::SqliteStore;
 
@@ -67,10 +68,7 @@ impl ClickStats for SqliteStore {
 
     async fn top(&self, query: &Top) -> Result<Vec<TopLink>> {
         let range = query.range.widened(Step::Hour);
-        let (prefix, end) = match &query.scope {
-            Scope::Domain(domain) => (domain.prefix(), format!("{}0", domain.prefix().trim_end_matches('/'))),
-            Scope::Plain | Scope::All => ("", String::new()),
-        };
+        let (prefix, end) = keys_of(&query.scope);
         let rows = sqlx::query(self.sql(top_sql(query)))
             .bind(i64::from(query.limit.clamp(1, MAX_PAGE)))
             .bind(time_text(range.from))

@@ -23,8 +23,9 @@ pub(crate) const PREFIX_MARK: &str = "/*prefix*/";
 ///
 /// # Cancel safety
 ///
-/// Every write is one statement that runs to its end on a thread of its own. Dropping a future leaves
-/// it done or never begun.
+/// Each statement is whole: it runs to its end on a thread of its own, and dropping a future leaves it
+/// done or never begun. An update with a repeated link, `purge_clicks`, `reconcile`, `optimize` and
+/// [`migrate`](Self::migrate) are several, and dropped between two of them they can be called again.
 #[derive(Clone)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
@@ -105,7 +106,8 @@ impl SqliteStore {
         Self { inner: Arc::new(Inner { connections, config, texts, folding, has_clicks_by_code }) }
     }
 
-    /// The connections that read, for the app's own SQL. They cannot write.
+    /// The connections that read, for the app's own SQL. Those that [`connect`](Self::connect) made cannot
+    /// write, unless the database is in memory; the app's own are as it made them.
     pub fn pool(&self) -> &SqlitePool {
         &self.inner.connections.readers
     }

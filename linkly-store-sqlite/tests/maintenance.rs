@@ -5,8 +5,8 @@ mod fixture;
 use fixture::{File, MANY, at, clicks, code, count, counted, link, links};
 use linkly_core::chrono::TimeDelta;
 use linkly_core::{
-    Click, ClickSink, ClickSinkExt, ClickStatsExt, Count, Delete, Difference, LinkStore, LinkStoreExt, Maintenance,
-    Reconciled, TimeRange, Totals,
+    Click, ClickSink, ClickSinkExt, ClickStatsExt, Count, Delete, Deleted, Difference, LinkStore, LinkStoreExt,
+    Maintenance, Reconciled, TimeRange, Totals,
 };
 use linkly_store_sqlite::sqlx;
 
@@ -155,4 +155,24 @@ async fn letting_a_code_go_takes_every_row_of_its_clicks() {
     store.delete_one(Delete::new(a.code, a.id).with_release()).await.unwrap();
     assert_eq!(count(&store, "SELECT count(*) FROM clicks WHERE code = 'a'").await, 0);
     assert_eq!(counted(&store).await, 250);
+}
+
+#[tokio::test]
+async fn ids_of_released_links_are_forgotten_after_thirty_days() {
+    let file = File::new();
+    let store = file.open().await;
+    let (old, new) = (link("old"), link("new"));
+    store.insert(&[old.clone(), new.clone()]).await.unwrap();
+    let deletes = [&old, &new].map(|link| Delete::new(link.code.clone(), link.id).with_release());
+    assert_eq!(store.delete(&deletes).await.unwrap(), [Deleted::Deleted; 2]);
+    for (age, link) in [(31, &old), (29, &new)] {
+        let released =
+            "UPDATE released_links SET released_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?1) WHERE code = ?2";
+        let query = sqlx::query(released).bind(format!("-{age} days")).bind(link.code.as_str());
+        assert_eq!(query.execute(store.writer()).await.unwrap().rows_affected(), 1);
+    }
+    assert_eq!(store.delete(&deletes).await.unwrap(), [Deleted::Deleted; 2]);
+    store.optimize().await.unwrap();
+    assert_eq!(store.delete(&deletes).await.unwrap(), [Deleted::NotFound, Deleted::Deleted]);
+    assert_eq!(count(&store, "SELECT count(*) FROM released_links").await, 1);
 }
