@@ -5,7 +5,7 @@ use std::time::Duration;
 use linkly_core::{CacheExt, Code, Domain, Entry, Filled, MAX_CODE_BYTES, Tick};
 use linkly_core::{Target, TargetParts, Uuid};
 
-use super::sample::{answered, code, codes, expect_answers, fresh, held, lease, living, now, target, wait_until};
+use super::sample::{answered, code, codes, expect_answers, fresh, held, lease, living, now, target, wait_until_over};
 use crate::CacheHandle;
 
 /// What was stored answers the next `get`: targets and absences.
@@ -125,7 +125,7 @@ pub async fn an_entry_past_its_serve_until_is_never_answered(cache: &CacheHandle
                 expect_answers(cache, &code, &entry).await;
                 tokio::task::yield_now().await;
             }
-            wait_until(entry.serve_until.after(cache.slack())).await;
+            wait_until_over(cache, entry.serve_until).await;
             let now = now();
             assert_eq!(cache.peek(code.as_str(), now), None, "peek, {:?} late", now.since(entry.serve_until));
             let found = cache.get_one(&code, now).await.unwrap();
@@ -142,7 +142,7 @@ pub async fn ended_entries_are_left_out_between_others(cache: &CacheHandle) {
     let end = filled_at.after(Duration::from_millis(40));
     let lease = lease(cache, &short).await;
     cache.fill_one(lease, Entry::new(Some(target(2)), end, end), filled_at).await.unwrap();
-    wait_until(end.after(cache.slack())).await;
+    wait_until_over(cache, end).await;
     let found = cache.get(&[short.clone(), long.clone(), short], now()).await.unwrap();
     assert_eq!((&found[0].entry, &found[2].entry), (&None, &None));
     if let Some(entry) = &found[1].entry {
