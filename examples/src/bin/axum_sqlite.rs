@@ -11,9 +11,9 @@ use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
-use axum::http::header::{HeaderMap, HeaderName, LOCATION, REFERER, USER_AGENT};
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{HeaderName, LOCATION, REFERER, USER_AGENT};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
@@ -64,15 +64,14 @@ async fn create(State(linkly): State<Linkly>, body: Result<Json<NewLink>, JsonRe
 async fn follow(
     State(linkly): State<Linkly>,
     code: Result<Path<String>, PathRejection>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Failure> {
     let Path(code) = code?;
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let (request, _) = request.into_parts();
+    let text = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
     let context = VisitContext::new()
-        .with_head(method == Method::HEAD)
-        .with_query(uri.query())
+        .with_head(request.method == Method::HEAD)
+        .with_query(request.uri.query())
         .with_referrer(text(REFERER))
         .with_user_agent(text(USER_AGENT));
     match linkly.visit(&code, &context).await? {
