@@ -97,7 +97,8 @@ pub trait LinkStore: Debug + Send + Sync + 'static {
     /// - With [`Delete::release`] the code can be used again, by a new link with new totals: all rows,
     ///   totals and hours of the code go, and clicks of the old link's id that arrive later are
     ///   refused. A retired code can be released later by the same id.
-    /// - Deleting the same id again is [`Deleted::Deleted`], with whatever version.
+    /// - Deleting the same id again is [`Deleted::Deleted`], with whatever version. A store may forget the
+    ///   id of a released link after thirty days.
     /// - Another version is [`Deleted::Conflict`]; an id that is not there is [`Deleted::NotFound`].
     async fn delete(&self, links: &[Delete]) -> Result<Vec<Deleted>>;
 
