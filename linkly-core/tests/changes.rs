@@ -12,7 +12,7 @@ use linkly_core::{
     Cache, Code, Config, Entry, Error, Filled, Lease, Link, LinkPatch, LinkStoreExt, Linkly, Lookup, NewLink,
     Resolution, Result, Tick,
 };
-use support::{Fault, MapCache, TestStore};
+use support::{Fault, MapCache, TestStore, url};
 
 fn link(url: &str) -> Link {
     Link::new(Code::new("a").unwrap(), url, Utc::now())
@@ -21,14 +21,6 @@ fn link(url: &str) -> Link {
 async fn linkly(store: &TestStore, every: Duration) -> Linkly {
     let config = Config::default().with_poll_changes(every);
     Linkly::builder(store.clone()).cache(MapCache::new()).config(config).start().await.unwrap()
-}
-
-#[track_caller]
-fn url(resolution: Result<Resolution>) -> String {
-    match resolution {
-        Ok(Resolution::Found(target)) => target.url().to_owned(),
-        other => panic!("not found: {other:?}"),
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,23 +7,15 @@ use std::time::Duration;
 
 use linkly_core::{
     CodeGenerator, CodePolicy, Config, Domain, Error, LinkPatch, Linkly, ListLinks, MemoryStore, Metadata, NewLink,
-    Order, RedirectStatus, Resolution, Result, UrlPolicy,
+    Order, RedirectStatus, Resolution, UrlPolicy,
 };
-use support::{Fault, MapCache, TestStore};
+use support::{Fault, MapCache, TestStore, url};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn linkly(store: &TestStore) -> Linkly {
     let config = Config::default().with_poll_changes(Duration::ZERO);
     Linkly::builder(store.clone()).cache(MapCache::new()).config(config).start().await.unwrap()
-}
-
-#[track_caller]
-fn url(resolution: Result<Resolution>) -> String {
-    match resolution {
-        Ok(Resolution::Found(target)) => target.url().to_owned(),
-        other => panic!("not found: {other:?}"),
-    }
 }
 
 #[tokio::test]

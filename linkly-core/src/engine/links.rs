@@ -126,7 +126,8 @@ impl Linkly {
     }
 
     /// Changes a link and answers with it as it is now. When this returns, no resolve that starts
-    /// later in this process sees the link as it was.
+    /// later in this process sees the link as it was; where a cache elsewhere could not be reached, none
+    /// does once the change log has been read and the cache is back.
     ///
     /// Two changes of different fields at the same moment are both made. A patch with a version is
     /// made only to that version.

@@ -12,11 +12,21 @@ use linkly_core::chrono::{DateTime, Utc};
 use linkly_core::{
     Bucket, ChangeCursor, Changes, Click, ClickSink, ClickStats, Code, Delete, Deleted, Error, Folding, Insert, Link,
     LinkStore, ListClicks, ListLinks, Maintenance, MemoryStore, Page, PurgeExpired, PurgedClicks, PurgedLinks,
-    Reconciled, Result, Series, Size, Target, TargetParts, TimeRange, Top, TopLink, Totals, Update, Use, Uuid,
+    Reconciled, Resolution, Result, Series, Size, Target, TargetParts, TimeRange, Top, TopLink, Totals, Update, Use,
+    Uuid,
 };
 use tokio::sync::Notify;
 
 pub(crate) use map_cache::MapCache;
+
+/// Where a resolve led; panics when it led nowhere.
+#[track_caller]
+pub(crate) fn url(resolution: Result<Resolution>) -> String {
+    match resolution {
+        Ok(Resolution::Found(target)) => target.url().to_owned(),
+        other => panic!("not found: {other:?}"),
+    }
+}
 
 /// Where calls of one kind wait until the test lets them go on.
 #[derive(Debug, Default)]
