@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::jwt::{self, Tokens};
 use crate::name;
 use crate::program::{self, Program};
 use crate::server::{Server, Setup};
@@ -27,6 +28,8 @@ pub struct Sqld {
     url: String,
     /// `None` when the server is not ours.
     server: Option<Server>,
+    /// `None` when it asks for no token.
+    tokens: Option<Tokens>,
 }
 
 impl Sqld {
@@ -45,17 +48,20 @@ impl Sqld {
     ///
     /// As [`start`](Self::start).
     pub fn start_with(arguments: &[&str]) -> Self {
-        let path = sqld();
-        let server = Server::start(Supervisor::start("sqld", None), |address| Setup {
-            program: Program::new(&path)
-                .args(["--db-path", "data", "--no-welcome", "--http-listen-addr", &address.to_string()])
-                // Else it waits half a minute for connections that clients keep open.
-                .args(["--shutdown-timeout", "1"])
-                .args(arguments),
-            stop_signal: "TERM",
-            answers: Box::new(move || is_healthy(address).unwrap_or(false)),
-        });
-        Self { url: format!("http://{}", server.address()), server: Some(server) }
+        let server = serve(Supervisor::start("sqld", None), arguments);
+        Self { url: format!("http://{}", server.address()), server: Some(server), tokens: None }
+    }
+
+    /// Starts an empty server that lets in only who has a token: [`token`](Self::token).
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start), and when `openssl` cannot make a key pair of Ed25519.
+    pub fn start_with_jwt() -> Self {
+        let supervisor = Supervisor::start("sqld", None);
+        let tokens = Tokens::in_folder(supervisor.folder());
+        let server = serve(supervisor, &["--auth-jwt-key-file", jwt::PUBLIC_KEY]);
+        Self { url: format!("http://{}", server.address()), server: Some(server), tokens: Some(tokens) }
     }
 
     /// The server of this test process, or the one at `LINKLY_TEST_SQLD_URL`.
@@ -66,7 +72,7 @@ impl Sqld {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Sqld> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var(URL_VARIABLE) {
-            Ok(url) => Self { url, server: None },
+            Ok(url) => Self { url, server: None, tokens: None },
             Err(_) => Self::start(),
         })
     }
@@ -74,6 +80,28 @@ impl Sqld {
     /// `http://127.0.0.1:…`
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A token that lets its bearer read and write, for a day.
+    ///
+    /// # Panics
+    ///
+    /// When the server was not started with [`start_with_jwt`](Self::start_with_jwt).
+    pub fn token(&self) -> &str {
+        &self.tokens().valid
+    }
+
+    /// A token that let its bearer read and write until an hour ago.
+    ///
+    /// # Panics
+    ///
+    /// As [`token`](Self::token).
+    pub fn expired_token(&self) -> &str {
+        &self.tokens().expired
+    }
+
+    fn tokens(&self) -> &Tokens {
+        self.tokens.as_ref().expect("only a server that was started with `start_with_jwt` has tokens")
     }
 
     /// A prefix for tables that nobody else has.
@@ -98,6 +126,19 @@ impl fmt::Debug for Sqld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sqld").field("server", &self.server).finish_non_exhaustive()
     }
+}
+
+fn serve(supervisor: Supervisor, arguments: &[&str]) -> Server {
+    let path = sqld();
+    Server::start(supervisor, |address| Setup {
+        program: Program::new(&path)
+            .args(["--db-path", "data", "--no-welcome", "--http-listen-addr", &address.to_string()])
+            // Else it waits half a minute for connections that clients keep open.
+            .args(["--shutdown-timeout", "1"])
+            .args(arguments),
+        stop_signal: "TERM",
+        answers: Box::new(move || is_healthy(address).unwrap_or(false)),
+    })
 }
 
 fn sqld() -> PathBuf {
