@@ -22,7 +22,8 @@
 //! a variable have `shared()` too, one for the whole test process, where each test takes a database or a
 //! prefix of its own. The variables stand for `shared()` only: nobody else's server is stopped.
 //!
-//! A [`Proxy`] in front of a server cuts connections, loses answers or delays them.
+//! A [`Proxy`] in front of a server cuts connections, loses answers or delays them. [`eventually`] waits for
+//! what cannot be waited for otherwise.
 //!
 //! A server listens on 127.0.0.1 alone, keeps its files in a temporary folder and is gone with its
 //! handle. When the test process is killed, or a `static` holds the handle, its supervisor ends it.
@@ -53,3 +54,4 @@ pub use redis::Redis;
 pub use redis_cluster::RedisCluster;
 pub use server::Server;
 pub use sqld::Sqld;
+pub use wait::eventually;

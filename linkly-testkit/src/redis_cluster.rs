@@ -57,8 +57,7 @@ impl RedisCluster {
     ///
     /// When they do not within a minute.
     pub fn wait_until_whole(&self) {
-        let whole = wait::for_answer(|| self.nodes.iter().all(knows_all).then_some(()));
-        assert!(whole.is_some(), "the cluster is not whole\n{}", self.nodes[0].log());
+        wait::eventually("a whole cluster", || self.nodes.iter().all(knows_all));
     }
 }
 

@@ -60,7 +60,6 @@ impl Postgres {
     }
 
     fn wait_for(&self, condition: &str) {
-        let holds = wait::for_answer(|| (self.sql(&format!("SELECT {condition}")) == "t").then_some(()));
-        assert!(holds.is_some(), "{condition} does not come true\n{}", self.log());
+        wait::eventually(condition, || self.sql(&format!("SELECT {condition}")) == "t");
     }
 }

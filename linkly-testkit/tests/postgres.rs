@@ -1,6 +1,8 @@
 //! What the kit adds to Postgres.
 
-use linkly_testkit::{PgBouncer, PoolMode, Postgres, psql};
+use std::process::Command;
+
+use linkly_testkit::{PgBouncer, PoolMode, Postgres, eventually, psql};
 
 const BACKEND: &str = "SELECT pg_backend_pid()";
 
@@ -15,30 +17,31 @@ fn a_killed_server_comes_back_with_its_rows() {
 }
 
 #[test]
-fn a_pause_holds_the_connections_that_are_open_too() {
+fn a_pause_holds_every_process_of_the_server() {
     let postgres = Postgres::start();
-    let counting = "CREATE TABLE ticks (n int);";
-    postgres.sql(counting);
+    postgres.sql("CREATE TABLE done (n int)");
     std::thread::scope(|scope| {
-        // One statement that takes its time in a process of its own.
-        scope.spawn(|| postgres.sql("INSERT INTO ticks SELECT 1 FROM pg_sleep(0.3)"));
-        while postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO ticks%'") != "1" {}
+        // A statement that takes its time in a process of its own.
+        scope.spawn(|| postgres.sql("INSERT INTO done SELECT 1 FROM pg_sleep(0.3)"));
+        eventually("the statement at work", || {
+            postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT%' AND state = 'active'") == "1"
+        });
         postgres.pause();
-        let states =
-            std::process::Command::new("ps").args(["-A", "-o", "ppid=", "-o", "stat="]).output().expect("ps runs");
-        let states = String::from_utf8_lossy(&states.stdout).into_owned();
-        let pid = postgres.pid().expect("it is paused, not gone").to_string();
-        let children: Vec<_> = states
-            .lines()
-            .filter_map(|line| line.trim().split_once(' '))
-            .filter(|(parent, _)| *parent == pid)
-            .collect();
-        // The processes that every server has, and the one that sleeps.
-        assert!(children.len() > 5, "{children:?}");
-        assert!(children.iter().all(|(_, state)| state.trim().starts_with('T')), "{children:?}");
+        let states = children_of(postgres.pid().expect("it is paused, not gone"));
+        // Those that every server has, and the one at work.
+        assert!(states.len() > 5, "{states:?}");
+        assert!(states.iter().all(|state| state.starts_with('T')), "{states:?}");
         postgres.resume();
     });
-    assert_eq!(postgres.sql("SELECT count(*) FROM ticks"), "1");
+    assert_eq!(postgres.sql("SELECT count(*) FROM done"), "1");
+}
+
+/// The states of a process's children; `T` is stopped.
+fn children_of(pid: u32) -> Vec<String> {
+    let output = Command::new("ps").args(["-A", "-o", "ppid=", "-o", "stat="]).output().expect("ps runs");
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let processes = output.lines().filter_map(|line| line.trim().split_once(' '));
+    processes.filter(|(parent, _)| *parent == pid.to_string()).map(|(_, state)| state.trim().to_owned()).collect()
 }
 
 #[test]

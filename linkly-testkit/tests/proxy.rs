@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use linkly_testkit::{Postgres, Proxy, Redis, psql};
+use linkly_testkit::{Postgres, Proxy, Redis, eventually, psql};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,7 +36,7 @@ fn redis_and_proxy() -> (Redis, Proxy) {
     (redis, proxy)
 }
 
-fn value_of(redis: &Redis, key: &str) -> Option<String> {
+fn length_of(redis: &Redis, key: &str) -> Option<String> {
     Client::of(&Proxy::in_front_of(redis.address())).ask(&format!("STRLEN {key}"))
 }
 
@@ -73,7 +73,7 @@ fn a_request_that_is_cut_off_from_its_answer_has_been_done() {
     assert_eq!(proxy.cuts(), 0);
     assert_eq!(one.ask("APPEND word c"), None);
     assert_eq!(proxy.cuts(), 1);
-    assert_eq!(value_of(&redis, "word").as_deref(), Some(":3"));
+    assert_eq!(length_of(&redis, "word").as_deref(), Some(":3"));
     assert_eq!(other.ask("APPEND word d").as_deref(), Some(":4"));
     assert_eq!(proxy.cuts(), 1);
 }
@@ -100,7 +100,7 @@ fn dropped_answers_leave_clients_waiting_and_end_their_connections() {
     proxy.drop_answers();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| client.ask("SET word abc"));
-        while value_of(&redis, "word").as_deref() != Some(":3") {}
+        eventually("the value", || length_of(&redis, "word").as_deref() == Some(":3"));
         assert!(!waiting.is_finished());
         proxy.resume();
         assert_eq!(waiting.join().expect("no panic"), None);
