@@ -28,10 +28,10 @@ fn a_pause_holds_every_process_of_the_server() {
         });
         postgres.pause();
         let states = children_of(postgres.pid().expect("it is paused, not gone"));
+        postgres.resume();
         // Those that every server has, and the one at work.
         assert!(states.len() > 5, "{states:?}");
         assert!(states.iter().all(|state| state.starts_with('T')), "{states:?}");
-        postgres.resume();
     });
     assert_eq!(postgres.sql("SELECT count(*) FROM done"), "1");
 }
