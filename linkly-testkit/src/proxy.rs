@@ -259,6 +259,9 @@ impl Shared {
         server.set_nodelay(true)?;
         let (client, server) = (client.try_clone()?, server.try_clone()?);
         let mut state = self.state();
+        if state.door == Door::Gone {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let id = state.next_connection;
         state.next_connection += 1;
         state.connections.insert(id, Connection { client, server, asked: false, doomed: false, has_hole: false });
