@@ -5,7 +5,6 @@ use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -16,7 +15,7 @@ use crate::server::{self, Server, Setup};
 use crate::supervisor::Supervisor;
 
 const URL_VARIABLE: &str = "LINKLY_TEST_POSTGRES_URL";
-const USER: &str = "postgres";
+pub(crate) const USER: &str = "postgres";
 
 /// A Postgres server. Derefs to [`Server`], for what can be done to it.
 ///
@@ -26,7 +25,15 @@ const USER: &str = "postgres";
 pub struct Postgres {
     url: String,
     /// `None` when the server is not ours.
-    server: Option<Server>,
+    own: Option<Own>,
+}
+
+/// What is known of a server that the kit started.
+pub(crate) struct Own {
+    pub(crate) server: Server,
+    pub(crate) password: String,
+    /// A replica has the same.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 impl Postgres {
@@ -55,19 +62,32 @@ impl Postgres {
             .args(["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"])
             .run_by(account);
         server::prepare(&mut supervisor, &initdb);
-        Self::serve(supervisor, account, &password, settings)
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::serve(supervisor, account, password, settings)
     }
 
-    /// Serves the folder's data.
-    fn serve(supervisor: Supervisor, account: Option<Account>, password: &str, settings: &[(&str, &str)]) -> Self {
-        let folder = supervisor.folder().to_owned();
+    /// Serves the data in the supervisor's folder.
+    pub(crate) fn serve(
+        supervisor: Supervisor,
+        account: Option<Account>,
+        password: String,
+        settings: Vec<(String, String)>,
+    ) -> Self {
         let server = Server::start(supervisor, |address| Setup {
-            program: tool("postgres").args(arguments(&folder, address, settings)).run_by(account),
+            program: tool("postgres").args(arguments(address, &settings)).run_by(account),
             // Ends the clients' transactions, where SIGTERM waits for the clients to leave.
             stop_signal: "INT",
             answers: Box::new(move || is_ready(address)),
         });
-        Self { url: format!("postgres://{USER}:{password}@{}/postgres", server.address()), server: Some(server) }
+        let url = format!("postgres://{USER}:{password}@{}/postgres", server.address());
+        Self { url, own: Some(Own { server, password, settings }) }
+    }
+
+    /// # Panics
+    ///
+    /// For the server at `LINKLY_TEST_POSTGRES_URL`.
+    pub(crate) fn own(&self) -> &Own {
+        self.own.as_ref().unwrap_or_else(|| panic!("the server at {URL_VARIABLE} is not the tests' to control"))
     }
 
     /// The server of this test process, or the one at `LINKLY_TEST_POSTGRES_URL`, whose user must be allowed
@@ -79,7 +99,7 @@ impl Postgres {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var(URL_VARIABLE) {
-            Ok(url) => Self { url, server: None },
+            Ok(url) => Self { url, own: None },
             Err(_) => Self::start(),
         })
     }
@@ -97,24 +117,32 @@ impl Postgres {
         with_database(&self.url, &name)
     }
 
-    /// Runs SQL in the database `postgres` and returns the rows as `psql` prints them: a line for each, columns
-    /// between `|`.
+    /// Runs SQL in the database `postgres`, as [`psql`] does.
     ///
     /// # Panics
     ///
     /// When it fails, with the server's message.
     pub fn sql(&self, sql: &str) -> String {
-        let program = tool("psql");
-        let output = Command::new(&program.path)
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
-            .args(["--dbname", &self.url, "--command", sql])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        assert!(output.status.success(), "{sql}\n{}", text(&output.stderr));
-        text(&output.stdout)
+        psql(&self.url, sql).unwrap_or_else(|message| panic!("{sql}\n{message}"))
     }
+}
+
+/// Runs SQL in the database at a URL and returns the rows as the program `psql` prints them: a line for each,
+/// columns between `|`. More than one statement is one transaction.
+///
+/// # Errors
+///
+/// What the server, or the program, has against it.
+pub fn psql(url: &str, sql: &str) -> Result<String, String> {
+    let program = tool("psql");
+    let output = Command::new(&program.path)
+        .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
+        .args(["--dbname", url, "--command", sql])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// # Panics
@@ -124,23 +152,23 @@ impl Deref for Postgres {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        self.server.as_ref().unwrap_or_else(|| panic!("the server at {URL_VARIABLE} is not the tests' to control"))
+        &self.own().server
     }
 }
 
 /// Without the password.
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Postgres").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Postgres").field("server", &self.own.as_ref().map(|own| &own.server)).finish_non_exhaustive()
     }
 }
 
-fn tool(name: &str) -> Program {
+pub(crate) fn tool(name: &str) -> Program {
     Program::new(program::postgres_folder().join(name))
 }
 
-fn arguments(folder: &Path, address: SocketAddr, settings: &[(&str, &str)]) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["-D".into(), folder.join("data").into()];
+fn arguments(address: SocketAddr, settings: &[(String, String)]) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["-D".into(), "data".into()];
     let mut set = |name: &str, value: &str| arguments.extend(["-c".into(), format!("{name}={value}").into()]);
     set("listen_addresses", &address.ip().to_string());
     set("port", &address.port().to_string());
@@ -155,7 +183,8 @@ fn arguments(folder: &Path, address: SocketAddr, settings: &[(&str, &str)]) -> V
     arguments
 }
 
-fn is_ready(address: SocketAddr) -> bool {
+/// Also true of a pgbouncer.
+pub(crate) fn is_ready(address: SocketAddr) -> bool {
     let program = tool("pg_isready");
     let asked = Command::new(&program.path)
         .args(["--quiet", "--timeout=1", "--host", &address.ip().to_string(), "--port", &address.port().to_string()])

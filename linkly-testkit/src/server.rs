@@ -44,13 +44,14 @@ impl Server {
     /// Starts what `setup` makes of a free port.
     pub(crate) fn start(mut supervisor: Supervisor, setup: impl Fn(SocketAddr) -> Setup) -> Self {
         let folder = supervisor.folder().to_owned();
+        let mut tries = 0..5;
         loop {
             let port = Port::claim();
             let setup = setup(port.address());
             match start(&mut supervisor, &setup) {
                 Ok(()) => return Self { supervisor: Mutex::new(supervisor), port, folder, setup },
                 // A program that is no test's took it in between.
-                Err(failed) if failed.port_taken => {}
+                Err(failed) if failed.port_taken && tries.next().is_some() => {}
                 Err(failed) => panic!("{}", failed.message),
             }
         }

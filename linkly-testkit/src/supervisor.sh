@@ -13,37 +13,37 @@ trap '' HUP INT TERM PIPE
 folder=$1
 server=
 
-# The server's process and all that descend from it. Not its process group: Postgres gives each of its
-# processes a session.
+# The server's process and all that descend from it, with their states. Not its process group: Postgres
+# gives each of its processes a session.
 processes() {
-    ps -A -o pid= -o ppid= | awk -v root="$server" '
-        { parent[$1] = $2 }
+    ps -A -o pid= -o ppid= -o stat= | awk -v root="$server" '
+        { parent[$1] = $2; state[$1] = $3 }
         END {
             for (pid in parent) {
                 up = pid
                 while (up != root && up in parent && up != parent[up]) up = parent[up]
-                if (up == root) print pid
+                if (up == root) print pid, state[pid]
             }
-        }' | sort -n
+        }'
 }
 
-# One that is stopped starts no other, so what is found twice in a row is complete.
+ids() { processes | cut -d ' ' -f 1; }
+
+# Stops what is not stopped, until all is: one that writes to its disk stops later than it is told to, and
+# one that was about to start another has done so. A zombie is gone, and waits for its parent alone.
 pause() {
-    paused=
-    kill -STOP "$server"
-    while found=$(processes) && [ "$found" != "$paused" ]; do
-        kill -STOP $found
-        paused=$found
+    while processes | grep -q ' [^TZ]'; do
+        kill -STOP $(ids)
     done
 }
 
-# From a standstill, for what a killed process leaves behind has another parent and is not found. A
-# zombie is gone: it waits for its parent alone.
+# From a standstill, for what a killed process leaves behind has another parent and is not found.
 kill_all() {
     [ -n "$server" ] || return
     pause
-    kill -KILL $paused
-    while ps -o stat= -p "$(echo $paused | tr ' ' ,)" | grep -q '^[^Z]'; do
+    ids=$(ids)
+    kill -KILL $ids
+    while ps -o stat= -p "$(echo $ids | tr ' ' ,)" | grep -q '^[^Z]'; do
         sleep 0.005
     done
 }
@@ -53,7 +53,7 @@ while read -r command argument; do
         server) server=$argument ;;
         end) kill "-$argument" "$server" ;;
         pause) pause ;;
-        resume) kill -CONT $(processes) ;;
+        resume) kill -CONT $(ids) ;;
         kill) kill_all ;;
     esac
     echo "$command"
