@@ -10,6 +10,7 @@ mod links;
 mod list;
 mod maintenance;
 mod migrate;
+mod partitions;
 mod reconcile;
 mod replica;
 mod rows;

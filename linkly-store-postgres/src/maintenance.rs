@@ -72,6 +72,7 @@ impl Maintenance for PostgresStore {
         self.read_changes(after).await
     }
 
+    /// Partitions that are older than the watermark are dropped, each with all its rows, whatever `limit` is.
     async fn purge_clicks(&self, before: DateTime<Utc>, limit: u32) -> Result<PurgedClicks> {
         let limit = limit.max(1);
         let asked = bound(Step::Hour.floor(before).max(DateTime::UNIX_EPOCH));
@@ -79,13 +80,15 @@ impl Maintenance for PostgresStore {
         let raised = self.query(RAISE_WATERMARK, &[(&asked, Type::TIMESTAMPTZ)]).await?;
         let watermark = raised.first().map_or(Ok(asked), |row| row.try_get(0)).map_err(error::map)?;
         let first = first_id(watermark);
+        // Whole partitions go whole, whatever the limit: it is one step, and each row would be many.
+        let dropped = self.drop_partitions(first).await?;
         let purged = self.query(PURGE, &[(&first, Type::UUID), (&i64::from(limit), Type::INT8)]).await?;
         let removed = count(purged.first().map_or(Ok(0), |row| row.try_get(0)).map_err(error::map)?);
         let done = removed < u64::from(limit) || {
             let is_purged = self.query(IS_PURGED, &[(&first, Type::UUID)]).await?;
             is_purged.first().map_or(Ok(true), |row| row.try_get(0)).map_err(error::map)?
         };
-        Ok(PurgedClicks::new(removed, done, watermark))
+        Ok(PurgedClicks::new(dropped + removed, done, watermark))
     }
 
     async fn purge_expired(&self, query: &PurgeExpired) -> Result<PurgedLinks> {
@@ -118,7 +121,8 @@ impl Maintenance for PostgresStore {
 
     /// Also makes the hashes by which links are found by URL for links that other programs wrote, and
     /// forgets the ids of links that were released more than 30 days ago: only until then is deleting one
-    /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out.
+    /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out. Makes partitions of
+    /// clicks for the time ahead: 7 days, 4 weeks or 3 months of them.
     async fn optimize(&self) -> Result<()> {
         let unhashed = self.query(UNHASHED, &[(&HASHES, Type::INT8)]).await?;
         let (mut codes, mut urls, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
@@ -137,6 +141,7 @@ impl Maintenance for PostgresStore {
         let params: [Param<'_>; 2] = [(&(Utc::now() - RELEASED), Type::TIMESTAMPTZ), (&FORGOTTEN, Type::INT8)];
         self.query(FORGET, &params).await?;
         self.query(TRIM, &[]).await?;
+        self.make_partitions().await?;
         for table in TABLES {
             let analyze = self.built_sql(&format!("ANALYZE /*schema.*/{table}"));
             self.run(self.pool(), Call::fresh(&analyze, &[])).await?;

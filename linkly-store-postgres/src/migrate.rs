@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
         ("0001_indexes.sql", include_str!("migrations/0001_indexes.sql")),
         ("0001_triggers.sql", include_str!("migrations/0001_triggers.sql")),
         ("0001_batches.sql", include_str!("migrations/0001_batches.sql")),
+        ("0001_partitions.sql", include_str!("migrations/0001_partitions.sql")),
     ],
 }];
 
@@ -200,6 +201,15 @@ async fn create(store: &PostgresStore, transaction: &Transaction<'_>) -> Result<
     for (key, value) in rows {
         let params: [Param<'_>; 2] = [(&key, Type::TEXT), (&value, Type::TEXT)];
         transaction.query_typed(&meta, &params).await.map_err(error::map)?;
+    }
+    if let Some(by) = config.partitions {
+        let make = format!(
+            "CREATE TABLE /*schema.*/clicks_default PARTITION OF /*schema.*/clicks DEFAULT; \
+             SELECT /*schema.*/linkly_make_partitions('{}', now(), {});",
+            by.as_str(),
+            by.ahead()
+        );
+        transaction.batch_execute(&store.built_sql(&make)).await.map_err(in_the_way)?;
     }
     Ok(())
 }

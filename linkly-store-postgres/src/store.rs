@@ -186,6 +186,10 @@ impl PostgresStore {
         self.inner.folding.get().copied().or(self.inner.config.folding).unwrap_or_default()
     }
 
+    pub(crate) fn partitions(&self) -> Option<Partitions> {
+        self.inner.partitions.get().copied().flatten()
+    }
+
     pub(crate) fn has_clicks_by_code(&self) -> bool {
         self.inner.has_clicks_by_code.load(Ordering::Relaxed)
     }
