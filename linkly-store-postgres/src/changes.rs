@@ -31,14 +31,15 @@ const PAGE: usize = 1_000;
 pub(crate) const CHANGES: &str = "
     SELECT log.place, log.snapshot, log.last, log.trimmed, log.has_ended, c.xid::text, c.seq, c.code
     FROM (
-        SELECT m.value || '-' || m.tableoid || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS place,
+        SELECT concat_ws('-', m.value, d.oid, m.tableoid, left(pg_walfile_name(pg_current_wal_lsn()), 8)) AS place,
             pg_current_snapshot()::text AS snapshot,
             greatest((SELECT max(seq) FROM /*schema.*/link_changes), t.last_value) AS last,
             t.last_value AS trimmed,
             EXISTS (SELECT FROM pg_snapshot_xip($1::text::pg_snapshot) AS x WHERE coalesce(
                 CASE WHEN x < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(x) END, 'unknown')
                 NOT IN ('in progress', 'aborted')) AS has_ended
-        FROM /*schema.*/linkly_meta AS m, /*schema.*/linkly_trimmed AS t WHERE m.key = 'database'
+        FROM /*schema.*/linkly_meta AS m, /*schema.*/linkly_trimmed AS t, pg_database AS d
+        WHERE m.key = 'database' AND d.datname = current_database()
     ) AS log
     LEFT JOIN LATERAL (
         SELECT xid, seq, code FROM /*schema.*/link_changes
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        let whole = Place { log: "a-1-00000001".into(), seen: look("10:20:11,15", 7, 0), within: None };
+        let whole = Place { log: "a-1-2-00000001".into(), seen: look("10:20:11,15", 7, 0), within: None };
         let within = Some((look("12:30:", 9, 1), "18".to_owned(), 8));
         for place in [whole.clone(), Place { within, ..whole }] {
             assert_eq!(Place::read(&place.text()), Some(place));

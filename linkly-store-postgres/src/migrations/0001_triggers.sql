@@ -30,7 +30,7 @@ BEGIN
     INSERT INTO /*schema.*/link_changes (code) SELECT code FROM new_links;
     INSERT INTO /*schema.*/link_tags (tag, code, id, domain)
         SELECT DISTINCT tag, n.code, n.id, n.domain FROM new_links AS n, unnest(n.tags) AS tag
-        WHERE n.retired_at IS NULL
+        WHERE n.retired_at IS NULL AND tag IS NOT NULL
         ON CONFLICT (tag, code) DO UPDATE SET id = excluded.id;
     RETURN NULL;
 END
@@ -81,7 +81,7 @@ BEGIN
     DELETE FROM /*schema.*/link_tags WHERE code = OLD.code AND tag = ANY (OLD.tags);
     IF NEW.retired_at IS NULL THEN
         INSERT INTO /*schema.*/link_tags (tag, code, id, domain)
-            SELECT DISTINCT tag, NEW.code, NEW.id, NEW.domain FROM unnest(NEW.tags) AS tag
+            SELECT DISTINCT tag, NEW.code, NEW.id, NEW.domain FROM unnest(NEW.tags) AS tag WHERE tag IS NOT NULL
             ON CONFLICT (tag, code) DO UPDATE SET id = excluded.id;
     END IF;
     RETURN NULL;
