@@ -59,6 +59,7 @@ fn map_state(found: &DbError, error: tokio_postgres::Error) -> Error {
              to `unnamed`",
             error,
         ),
+        (_, "08P01") => backend(&format!("{message}: behind a pooler set `statements` to `unnamed`"), error),
         (_, "53100") => backend("the server's disk is full: make room; the statement wrote nothing", error),
         (_, "53300") => {
             unavailable("the server has no connection left: lower pool.max, or raise max_connections", error)
