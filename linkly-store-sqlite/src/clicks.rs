@@ -6,29 +6,33 @@ use linkly_core::{Click, ClickSink, Cursor, Error, ListClicks, MAX_PAGE, Page, R
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::click_batch::ClickBatch;
 use crate::error;
-use crate::rows::{ClickOut, ClickRow, check_time, click_columns, element, time_text, to_json};
+use crate::rows::{ClickRow, click_columns, element, time_text};
 use crate::store::SqliteStore;
 
 pub(crate) const NEWEST: &str = "sqlite/clicks/newest/";
 pub(crate) const OLDEST: &str = "sqlite/clicks/oldest/";
 
 const RECORD: &str = "
-    INSERT INTO /*prefix*/linkly_record (batch, oldest, mark)
-    VALUES (?1, ?2, (SELECT coalesce(max(id), 0) FROM /*prefix*/clicks))";
+    INSERT INTO /*prefix*/linkly_record (ids, times, visitors, entries, dictionary, hours, oldest, mark)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(id), 0) FROM /*prefix*/clicks))";
 
 #[async_trait]
 impl ClickSink for SqliteStore {
     async fn record(&self, clicks: &[Click]) -> Result<()> {
-        let Some(oldest) = clicks.iter().map(|click| click.clicked_at).min() else {
+        clicks.iter().try_for_each(Click::check)?;
+        let Some(batch) = ClickBatch::new(clicks) else {
             return Ok(());
         };
-        for click in clicks {
-            click.check()?;
-            check_time("clicked_at", click.clicked_at)?;
-        }
-        let json = to_json(&clicks.iter().map(ClickOut::new).collect::<Vec<_>>());
-        let query = sqlx::query(self.sql(RECORD)).bind(json).bind(time_text(oldest));
+        let query = sqlx::query(self.sql(RECORD))
+            .bind(batch.ids)
+            .bind(batch.times)
+            .bind(batch.visitors)
+            .bind(batch.entries)
+            .bind(batch.dictionary)
+            .bind(batch.hours)
+            .bind(batch.oldest);
         query.execute(self.writer()).await.map_err(error::map)?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backup;
+mod click_batch;
 mod clicks;
 mod config;
 mod connection;

@@ -82,6 +82,7 @@ pub(crate) fn to_json<T: Serialize>(rows: &[T]) -> String {
 }
 
 /// An id in hex, which `unhex` makes 16 bytes of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Hex(pub(crate) Uuid);
 
 impl Serialize for Hex {
@@ -269,40 +270,6 @@ pub(crate) fn check_link(link: &Link) -> Result<()> {
     check_time("updated_at", link.updated_at)?;
     link.active_from.map_or(Ok(()), |at| check_time("active_from", at))?;
     link.expires_at.map_or(Ok(()), |at| check_time("expires_at", at))
-}
-
-/// What is written of a click, in the order that the trigger of `linkly_record` reads.
-#[derive(Serialize)]
-pub(crate) struct ClickOut<'a>(
-    Hex,
-    &'a str,
-    Time,
-    Option<Hex>,
-    u8,
-    Option<i64>,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-);
-
-impl<'a> ClickOut<'a> {
-    pub(crate) fn new(click: &'a Click) -> Self {
-        Self(
-            Hex(click.id),
-            click.code.as_str(),
-            Time(click.clicked_at),
-            click.link_id.map(Hex),
-            u8::from(click.bot),
-            click.visitor.map(u64::cast_signed),
-            click.referrer.as_deref(),
-            click.browser.as_deref(),
-            click.os.as_deref(),
-            click.device.as_deref(),
-            click.country.as_deref(),
-        )
-    }
 }
 
 #[derive(Deserialize)]

@@ -41,6 +41,8 @@ struct State {
     requests_until_cut: Option<usize>,
     /// How many requests have been cut off from their answers.
     cuts: usize,
+    /// How many requests have had their answers dropped.
+    drops: usize,
     connections: HashMap<u64, Connection>,
     next_connection: u64,
 }
@@ -139,9 +141,15 @@ impl Proxy {
         self.shared.state().cuts
     }
 
-    /// Drops what the server sends: requests are done, and their clients wait.
+    /// Drops what the server sends: requests are done, and their clients wait. [`drops`](Self::drops) tells when it
+    /// has happened.
     pub fn drop_answers(&self) {
         self.shared.state().answers = Answers::Dropped;
+    }
+
+    /// How many requests have had their answers dropped by [`drop_answers`](Self::drop_answers).
+    pub fn drops(&self) -> usize {
+        self.shared.state().drops
     }
 
     /// Delays whatever the server sends.
@@ -198,6 +206,10 @@ impl Shared {
             let _ = TcpStream::connect(self.port.address());
         }
         drop(self.wait(state, |state| state.listening != (door == Door::Open)));
+        if door != Door::Open {
+            // A process that another thread is about to start has the socket too, until it becomes its program.
+            wait::for_answer(|| TcpStream::connect(self.port.address()).err());
+        }
     }
 
     /// Takes connections until the door is gone.
@@ -247,6 +259,9 @@ impl Shared {
         server.set_nodelay(true)?;
         let (client, server) = (client.try_clone()?, server.try_clone()?);
         let mut state = self.state();
+        if state.door == Door::Gone {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let id = state.next_connection;
         state.next_connection += 1;
         state.connections.insert(id, Connection { client, server, asked: false, doomed: false, has_hole: false });
@@ -317,13 +332,14 @@ impl State {
 
     fn answered(&mut self, id: u64) -> Piece {
         let Some(connection) = self.connections.get_mut(&id) else { return Piece::Drop };
-        connection.asked = false;
+        let begins = std::mem::take(&mut connection.asked);
         match self.answers {
             _ if connection.doomed => Piece::Cut,
             Answers::Forwarded => Piece::Forward,
             Answers::Delayed(delay) => Piece::ForwardAfter(delay),
             Answers::Dropped => {
                 connection.has_hole = true;
+                self.drops += usize::from(begins);
                 Piece::Drop
             }
         }

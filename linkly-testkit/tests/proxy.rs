@@ -100,7 +100,8 @@ fn dropped_answers_leave_clients_waiting_and_end_their_connections() {
     proxy.drop_answers();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| client.ask("SET word abc"));
-        eventually("the value", || length_of(&redis, "word").as_deref() == Some(":3"));
+        eventually("a dropped answer", || proxy.drops() == 1);
+        assert_eq!(length_of(&redis, "word").as_deref(), Some(":3"));
         assert!(!waiting.is_finished());
         proxy.resume();
         assert_eq!(waiting.join().expect("no panic"), None);
