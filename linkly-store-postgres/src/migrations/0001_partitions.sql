@@ -15,7 +15,9 @@ DECLARE
     strays bigint;
     made integer := 0;
 BEGIN
-    -- One at a time, and before any row is written to what moves.
+    -- No clicks are written meanwhile: a row whose place was chosen before its partition was there would fail.
+    PERFORM pg_advisory_xact_lock(1818848875, tableoid::integer)
+        FROM /*schema.*/linkly_meta WHERE key = 'schema_version';
     LOCK TABLE ONLY /*schema.*/clicks IN SHARE UPDATE EXCLUSIVE MODE;
     FOR number IN 0..ahead LOOP
         begins := date_trunc(step, at AT TIME ZONE 'UTC') + number * ('1 ' || step)::interval;
