@@ -11,6 +11,8 @@ mod list;
 mod maintenance;
 mod migrate;
 mod partitions;
+#[cfg(test)]
+mod plans;
 mod reconcile;
 mod replica;
 mod rows;

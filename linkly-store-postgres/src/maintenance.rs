@@ -27,15 +27,18 @@ pub(crate) const TABLES: [&str; 8] =
 
 const RAISE_WATERMARK: &str = "SELECT /*schema.*/linkly_raise_watermark($1)";
 
+/// The first `$2` rows before `$1`, as a range: by their ids each partition would be asked for each.
 pub(crate) const PURGE: &str = "
     WITH purged AS (
-        DELETE FROM /*schema.*/clicks WHERE event_id IN (
-            SELECT event_id FROM /*schema.*/clicks WHERE event_id < $1 ORDER BY event_id LIMIT $2)
+        DELETE FROM /*schema.*/clicks WHERE event_id < $1 AND event_id <= coalesce((
+            SELECT event_id FROM /*schema.*/clicks WHERE event_id < $1 ORDER BY event_id OFFSET $2 - 1 LIMIT 1), $1)
         RETURNING 1
     )
     SELECT count(*) FROM purged";
 
-pub(crate) const IS_PURGED: &str = "SELECT NOT EXISTS (SELECT FROM /*schema.*/clicks WHERE event_id < $1)";
+/// By the first row of all: of those before `$1` none may be left, and the planner would look for one of many.
+pub(crate) const IS_PURGED: &str = "
+    SELECT coalesce((SELECT event_id FROM /*schema.*/clicks ORDER BY event_id LIMIT 1) >= $1, true)";
 
 pub(crate) const EXPIRED: &str = "
     SELECT code, id, version FROM /*schema.*/links

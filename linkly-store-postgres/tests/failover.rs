@@ -39,7 +39,7 @@ async fn goes_on(store: &PostgresStore, new: &str) {
 }
 
 /// What a call says that comes while nobody is the primary: nothing that is not transient.
-fn transient<T: std::fmt::Debug>(answer: Result<T>) {
+fn transient<T: std::fmt::Debug>(answer: &Result<T>) {
     assert!(answer.as_ref().is_err_and(linkly_core::Error::is_transient), "{answer:?}");
 }
 
@@ -53,8 +53,8 @@ async fn after_the_primary_is_lost_the_promoted_replica_serves() {
         replica.catch_up(&primary);
         primary.kill();
     });
-    transient(store.insert_one(&link("b")).await);
-    transient(store.target(&code("a")).await);
+    transient(&store.insert_one(&link("b")).await);
+    transient(&store.target(&code("a")).await);
     tokio::task::block_in_place(|| replica.promote());
     goes_on(&store, "b").await;
     // Numbers of transactions may come again on the new primary, so nothing that is told by them holds.
@@ -73,7 +73,7 @@ async fn after_the_primary_hangs_the_promoted_replica_serves() {
     });
     // Those that still lead there wait for it, once each.
     for _ in 0..store.pool().status().size {
-        transient(store.target(&code("a")).await);
+        transient(&store.target(&code("a")).await);
     }
     goes_on(&store, "b").await;
     tokio::task::block_in_place(|| primary.resume());

@@ -58,6 +58,7 @@ CREATE FUNCTION /*schema.*/linkly_delete(
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     released text[];
+    clicked record;
 BEGIN
     WITH locked AS (
         SELECT l.code FROM unnest(delete_codes, delete_ids, versions) AS n (code, id, version)
@@ -80,11 +81,12 @@ BEGIN
             RETURNING code
     )
     SELECT array_agg(code ORDER BY code) INTO released FROM new;
-    -- Rows of clicks are found by the hours that their code was clicked in, and there by time.
-    DELETE FROM /*schema.*/clicks AS c USING /*schema.*/click_hours AS h
-        WHERE h.code = ANY (released) AND c.code = h.code
-            AND c.event_id >= /*schema.*/linkly_first_id(h.hour)
-            AND c.event_id < /*schema.*/linkly_first_id(h.hour + interval '1 hour');
+    -- Rows of clicks are found by the hours that their code was clicked in, and there by time: an hour at a time,
+    -- because of a join of both the planner may make a walk through all clicks.
+    FOR clicked IN SELECT code, hour FROM /*schema.*/click_hours WHERE code = ANY (released) LOOP
+        DELETE FROM /*schema.*/clicks WHERE event_id >= /*schema.*/linkly_first_id(clicked.hour)
+            AND event_id < /*schema.*/linkly_first_id(clicked.hour + interval '1 hour') AND code = clicked.code;
+    END LOOP;
     DELETE FROM /*schema.*/click_hours WHERE code = ANY (released);
     DELETE FROM /*schema.*/link_stats WHERE code = ANY (released);
     DELETE FROM /*schema.*/links WHERE code = ANY (released);
@@ -122,13 +124,14 @@ BEGIN
     DELETE FROM /*schema.*/click_hours AS h USING unnest(recount_codes, recount_hours) AS n (code, hour)
         WHERE h.code = n.code AND h.hour = n.hour AND h.hour >= watermark;
     INSERT INTO /*schema.*/click_hours (code, hour, clicks, bots)
-        SELECT n.code, n.hour, count(*), count(*) FILTER (WHERE c.bot)
+        SELECT n.code, n.hour, c.clicks, c.bots
         FROM (SELECT DISTINCT code, hour FROM unnest(recount_codes, recount_hours) AS n (code, hour)) AS n
-        JOIN /*schema.*/clicks AS c ON c.code = n.code
-            AND c.event_id >= /*schema.*/linkly_first_id(n.hour)
-            AND c.event_id < /*schema.*/linkly_first_id(n.hour + interval '1 hour')
-        WHERE n.hour >= watermark
-        GROUP BY n.code, n.hour;
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS clicks, count(*) FILTER (WHERE c.bot) AS bots FROM /*schema.*/clicks AS c
+            WHERE c.event_id >= /*schema.*/linkly_first_id(n.hour)
+                AND c.event_id < /*schema.*/linkly_first_id(n.hour + interval '1 hour') AND c.code = n.code
+        ) AS c
+        WHERE n.hour >= watermark AND c.clicks > 0;
     INSERT INTO /*schema.*/link_stats (code, clicks, bots, last_clicked_at)
         SELECT sums.code, sums.clicks, sums.bots, coalesce((
             SELECT max(c.clicked_at) FROM /*schema.*/clicks AS c
