@@ -175,3 +175,65 @@ pub(crate) fn failed(reason: impl Into<String>) -> Error {
 pub(crate) fn schema(reason: impl Into<String>) -> Error {
     Error::Schema { backend: BACKEND, reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use linkly_testkit::Postgres;
+    use tokio_postgres::NoTls;
+
+    use super::*;
+
+    /// Raised by a real server, which is the only one that can make the driver's error.
+    #[tokio::test]
+    async fn each_sqlstate_is_what_a_caller_can_do_about_it() {
+        use Failure::{Broken, Conflict, Stale, Statement};
+        let (client, connection) = tokio_postgres::connect(Postgres::shared().url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        for (state, kind, reason, failure) in [
+            ("08006", "unavailable", "closed the connection", Broken),
+            ("08P01", "backend", "`unnamed`", Broken),
+            ("0A000", "backend", "the statement failed", Statement),
+            ("22003", "refused", "a rule of the database", Statement),
+            ("23505", "refused", "a rule of the database", Statement),
+            ("25006", "unavailable", "only reads", Stale),
+            ("26000", "backend", "`unnamed`", Stale),
+            ("28P01", "backend", "pg_hba.conf", Statement),
+            ("3D000", "backend", "create it", Statement),
+            ("3F000", "schema", "migrate()", Statement),
+            ("40001", "unavailable", "another transaction", Conflict),
+            ("40P01", "unavailable", "another transaction", Conflict),
+            ("42501", "backend", "grant it", Statement),
+            ("42601", "backend", "the statement failed", Statement),
+            ("42703", "schema", "migrate()", Statement),
+            ("42883", "schema", "migrate()", Statement),
+            ("42P01", "schema", "migrate()", Statement),
+            ("42P05", "backend", "`unnamed`", Statement),
+            ("53100", "backend", "make room", Statement),
+            ("53200", "unavailable", "short of memory", Statement),
+            ("53300", "unavailable", "max_connections", Statement),
+            ("55P03", "unavailable", "a lock is held", Statement),
+            ("57014", "unavailable", "cancelled", Statement),
+            ("57P01", "unavailable", "closed the connection", Broken),
+            ("57P03", "unavailable", "closed the connection", Broken),
+            ("58030", "backend", "disk failed", Statement),
+            ("XX000", "backend", "the statement failed", Statement),
+            ("XX001", "backend", "damaged", Statement),
+            ("LK001", "refused", "why", Statement),
+        ] {
+            let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'linkly: why' USING ERRCODE = '{state}'; END $$");
+            let error = client.batch_execute(&raise).await.unwrap_err();
+            assert_eq!((state, Failure::of(&error)), (state, failure));
+            let error = map(error);
+            let (found, text) = match &error {
+                Error::Unavailable { reason, .. } => ("unavailable", reason),
+                Error::Refused { reason, .. } => ("refused", reason),
+                Error::Schema { reason, .. } => ("schema", reason),
+                Error::Backend { reason, .. } => ("backend", reason),
+                other => panic!("{state}: {other:?}"),
+            };
+            assert!(found == kind && text.contains(reason), "{state}: {error:?}");
+            assert_eq!(error.is_transient(), kind == "unavailable", "{state}");
+            assert_eq!(std::error::Error::source(&error).is_some(), kind != "schema", "{state}");
+        }
+    }
+}
