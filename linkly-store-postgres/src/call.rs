@@ -10,7 +10,7 @@
 //! is sent again only when the server said that it was not run.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use linkly_core::Result;
@@ -63,14 +63,19 @@ impl PostgresStore {
         self.run(self.pool(), Call::kept(&self.sql(text), params)).await
     }
 
-    /// Runs a statement on a connection of `pool`.
+    /// Runs a statement on a connection of `pool`. However often it is sent, it ends within the time for a connection and
+    /// that for a statement.
     pub(crate) async fn run(&self, pool: &Pool, call: Call<'_>) -> Result<Vec<Row>> {
+        let (acquiring, answering) = (self.config().acquire_timeout(), self.config().statement_timeout());
+        let until = Instant::now() + acquiring + answering;
         let mut tries = 0;
         loop {
-            let client = acquire(pool, self.config().acquire_timeout()).await?;
+            let left = until.saturating_duration_since(Instant::now());
+            let client = acquire(pool, acquiring.min(left)).await?;
             let is_new = Object::metrics(&client).recycle_count == 0;
             let busy = Busy::new(client);
-            let Ok(answer) = timeout(self.config().statement_timeout(), self.send(&busy, call)).await else {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(answer) = timeout(answering.min(left), self.send(&busy, call)).await else {
                 return Err(error::no_answer());
             };
             let error = match answer {

@@ -13,6 +13,7 @@
 //! safe (see [`call`](crate::call)).
 
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,7 +24,7 @@ use linkly_core::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::config::{PostgresConfig, Statements};
@@ -105,6 +106,16 @@ impl Hosts {
     }
 }
 
+impl Hosts {
+    /// The hosts as they stand in the URL, or from any one on where `load_balance_hosts=random` is asked for.
+    fn in_order(&self) -> impl Iterator<Item = &Config> {
+        let is_random = self.hosts.iter().any(|host| host.get_load_balance_hosts() == LoadBalanceHosts::Random);
+        let first = if is_random { RandomState::new().hash_one(()) } else { 0 };
+        let first = usize::try_from(first % self.hosts.len() as u64).unwrap_or(0);
+        self.hosts.iter().cycle().skip(first).take(self.hosts.len())
+    }
+}
+
 type Connecting<'a> =
     Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
 
@@ -112,7 +123,7 @@ impl Connect for Hosts {
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async move {
             let mut failed = None;
-            for host in &self.hosts {
+            for host in self.in_order() {
                 let connecting = connect(host.clone(), self.tls.clone(), self.timeout);
                 // Dropped with its caller, and not left to itself.
                 let mut task = Task(self.runtime.spawn(connecting));
