@@ -1,0 +1,116 @@
+//! The cache that nodes share.
+
+mod breaker;
+mod config;
+mod encoding;
+mod error;
+mod node;
+mod session;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
+
+pub use config::RedisConfig;
+
+use node::Node;
+
+/// Links in a Redis that several nodes share.
+///
+/// Redis 7.0 or newer, or what speaks its protocol. Nothing is connected before the first call, and a server
+/// that does not answer is a miss: after one deadline it is left out and asked again now and then.
+///
+/// One key for each code holds a lease or an entry. A miss takes its lease by `SET … NX GET` with a random
+/// nonce, which other readers share; a fill compares the nonce and stores in one step, in a script; an
+/// invalidation removes the key. So a fill whose lease was voided, has ended or was evicted finds no nonce and
+/// is dropped. All keys begin with the `run_id` of the server's process: one that was restarted, or has taken
+/// over, begins empty, whatever old entries it holds.
+///
+/// Entries end by the server's clock. An end may be late by as long as the entry was on its way to the server,
+/// at most the deadline of a call while the server answers.
+///
+/// ```no_run
+/// use linkly_cache::RedisCache;
+///
+/// let cache = RedisCache::open("redis://127.0.0.1")?;
+/// # Ok::<(), linkly_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct RedisCache {
+    node: Arc<Node>,
+}
+
+impl RedisCache {
+    /// A cache on the server at `redis://user:password@host:port/database`, or `unix:///path`, with the
+    /// defaults. Does no I/O.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`](linkly_core::Error::Backend) when the URL is none.
+    pub fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, RedisConfig::default())
+    }
+
+    /// The same with these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`Error::InvalidInput`](linkly_core::Error::InvalidInput) when a
+    /// setting makes no sense.
+    pub fn open_with(url: &str, config: RedisConfig) -> Result<Self> {
+        Self::new_with(&redis::Client::open(url).map_err(error::map)?, config)
+    }
+
+    /// A cache over the app's own client, with a connection of its own and the defaults. Does no I/O.
+    ///
+    /// Of the client come the address, the user, the database and the TLS settings. A `ConnectionManager` is
+    /// not taken: it connects again in the midst of things, and then nobody can tell whether it is still the
+    /// same server that answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`](linkly_core::Error::Backend) when the client's settings contradict each other.
+    pub fn new(client: &redis::Client) -> Result<Self> {
+        Self::new_with(client, RedisConfig::default())
+    }
+
+    /// The same with these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), and [`Error::InvalidInput`](linkly_core::Error::InvalidInput) when a
+    /// setting makes no sense.
+    pub fn new_with(client: &redis::Client, config: RedisConfig) -> Result<Self> {
+        Ok(Self { node: Arc::new(Node::new(client, config)?) })
+    }
+}
+
+#[async_trait]
+impl Cache for RedisCache {
+    async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>> {
+        if codes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.node.call(|session| async move { session.look_up(codes, now).await }).await
+    }
+
+    async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
+        if fills.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fills = &fills;
+        self.node.call(|session| async move { session.fill(fills, now).await }).await
+    }
+
+    async fn invalidate(&self, codes: &[Code]) -> Result<()> {
+        if codes.is_empty() {
+            return Ok(());
+        }
+        self.node.call(|session| async move { session.invalidate(codes).await }).await
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.node.call(|session| async move { session.clear().await }).await
+    }
+}
