@@ -4,6 +4,7 @@
 mod memory;
 #[cfg(feature = "redis")]
 mod redis_cache;
+mod tiered;
 
 #[cfg(feature = "memory")]
 pub use memory::{MemoryCache, MemoryCacheBuilder};
@@ -11,3 +12,4 @@ pub use memory::{MemoryCache, MemoryCacheBuilder};
 pub use redis;
 #[cfg(feature = "redis")]
 pub use redis_cache::{RedisCache, RedisConfig};
+pub use tiered::Tiered;

@@ -16,7 +16,8 @@ pub use config::RedisConfig;
 
 use node::Node;
 
-/// Links in a Redis that several nodes share.
+/// Links in a Redis that several nodes share. A cache in process stands in front of it:
+/// [`Tiered`](crate::Tiered).
 ///
 /// Redis 7.0 or newer, or what speaks its protocol. Nothing is connected before the first call, and a server
 /// that does not answer is a miss: after one deadline it is left out and asked again now and then.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use linkly_cache::redis::{self, aio::MultiplexedConnection};
 use linkly_cache::{RedisCache, RedisConfig};
 use linkly_core::{Clock, Code, Entry, SystemClock, Target, TargetParts, Tick, Uuid};
-use linkly_testkit::{Redis, Server};
+use linkly_testkit::Redis;
 
 /// Far more than a call takes on a busy machine, so that reaching it is a failure and not bad luck.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
@@ -52,11 +52,6 @@ pub(crate) async fn delete(url: &str, prefix: &str, leases_alone: bool) {
 /// A cache on a server that is the test's own.
 pub(crate) fn cache_on(redis: &Redis, config: RedisConfig) -> RedisCache {
     RedisCache::open_with(redis.url(), config).unwrap()
-}
-
-/// What a server's process was told last can be read in its files.
-pub(crate) fn port(server: &Server) -> u16 {
-    server.address().port()
 }
 
 pub(crate) fn now() -> Tick {
