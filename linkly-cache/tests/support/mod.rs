@@ -2,11 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linkly_cache::redis::{self, aio::MultiplexedConnection};
 use linkly_cache::{RedisCache, RedisConfig};
-use linkly_core::{Clock, Code, Entry, SystemClock, Target, TargetParts, Tick, Uuid};
+use linkly_core::{Cache, CacheExt, Clock, Code, Entry, Filled, SystemClock, Target, TargetParts, Tick, Uuid};
 use linkly_testkit::Redis;
 
 /// Far more than a call takes on a busy machine, so that reaching it is a failure and not bad luck.
@@ -70,4 +70,23 @@ pub(crate) fn target(version: u128) -> Target {
 pub(crate) fn living(version: u128) -> Entry {
     let until = now().after(Duration::from_secs(600));
     Entry::new(Some(target(version)), until, until)
+}
+
+pub(crate) async fn fill(cache: &dyn Cache, code: &Code, entry: Entry) -> Filled {
+    let lease = cache.get_one(code, now()).await.unwrap().lease.expect("missing or stale");
+    cache.fill_one(lease, entry, now()).await.unwrap()
+}
+
+pub(crate) async fn answered(cache: &dyn Cache, code: &Code) -> Option<Target> {
+    cache.get_one(code, now()).await.unwrap().entry.and_then(|entry| entry.target)
+}
+
+/// Asks until the server is used again.
+pub(crate) async fn until_back(cache: &dyn Cache) {
+    let deadline = Instant::now() + PATIENT;
+    while let Err(error) = cache.get_one(&code("nobody"), now()).await {
+        assert!(error.is_transient(), "{error}");
+        assert!(Instant::now() < deadline, "not back within {PATIENT:?}: {error}");
+        tokio::task::yield_now().await;
+    }
 }
