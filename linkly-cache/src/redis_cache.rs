@@ -1,20 +1,21 @@
 //! The cache that nodes share.
 
 mod breaker;
+mod cluster;
 mod config;
 mod encoding;
 mod error;
 mod node;
 mod session;
-
-use std::sync::Arc;
+mod shared;
 
 use async_trait::async_trait;
 use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
 
 pub use config::RedisConfig;
 
-use node::Node;
+use cluster::Servers;
+use shared::Shared;
 
 /// Links in a Redis that several nodes share. A cache in process stands in front of it:
 /// [`Tiered`](crate::Tiered).
@@ -39,7 +40,7 @@ use node::Node;
 /// ```
 #[derive(Debug)]
 pub struct RedisCache {
-    node: Arc<Node>,
+    shared: Shared,
 }
 
 impl RedisCache {
@@ -83,7 +84,44 @@ impl RedisCache {
     /// Those of [`new`](Self::new), and [`Error::InvalidInput`](linkly_core::Error::InvalidInput) when a
     /// setting makes no sense.
     pub fn new_with(client: &redis::Client, config: RedisConfig) -> Result<Self> {
-        Ok(Self { node: Arc::new(Node::new(client, config)?) })
+        let epoch_key = config.epoch_key();
+        Ok(Self { shared: Shared::new(Servers::one(client, config)?, epoch_key) })
+    }
+
+    /// A cache on a Redis Cluster that is found by way of any of these nodes, with the defaults. Does no I/O.
+    ///
+    /// Each code is on the master that holds its slot, and a call goes to all masters it concerns at once. The codes
+    /// of a node that fails are misses; the others are answered as long as the node with the cache's own key is
+    /// there. While a slot is moved to another node its codes are misses too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`Error::InvalidInput`](linkly_core::Error::InvalidInput) without a node.
+    pub fn open_cluster(urls: &[&str]) -> Result<Self> {
+        Self::open_cluster_with(urls, RedisConfig::default())
+    }
+
+    /// The same with these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_with`](Self::open_with), and [`Error::InvalidInput`](linkly_core::Error::InvalidInput)
+    /// without a node.
+    pub fn open_cluster_with(urls: &[&str], config: RedisConfig) -> Result<Self> {
+        let seeds = urls.iter().map(|url| redis::Client::open(*url)).collect::<Result<Vec<_>, _>>();
+        Self::new_cluster_with(seeds.map_err(error::map)?, config)
+    }
+
+    /// The same over the app's own clients of some nodes. The user, the database and the TLS settings of the first
+    /// are also those for nodes that are not among them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new_with`](Self::new_with), and [`Error::InvalidInput`](linkly_core::Error::InvalidInput)
+    /// without a node.
+    pub fn new_cluster_with(seeds: Vec<redis::Client>, config: RedisConfig) -> Result<Self> {
+        let epoch_key = config.epoch_key();
+        Ok(Self { shared: Shared::new(Servers::cluster(seeds, config)?, epoch_key) })
     }
 }
 
@@ -93,25 +131,55 @@ impl Cache for RedisCache {
         if codes.is_empty() {
             return Ok(Vec::new());
         }
-        self.node.call(|session| async move { session.look_up(codes, now).await }).await
+        let call = self.shared.call(
+            codes,
+            |code| code,
+            |session, scope, codes| async move { session.look_up(&scope, &codes, now).await },
+        );
+        let mut lookups = vec![Lookup::default(); codes.len()];
+        for part in call.await? {
+            // A miss where a node of a cluster fails.
+            for (at, lookup) in part.places.into_iter().zip(part.answer.unwrap_or_default()) {
+                lookups[at] = lookup;
+            }
+        }
+        Ok(lookups)
     }
 
     async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
-        let fills = &fills;
-        self.node.call(|session| async move { session.fill(fills, now).await }).await
+        let call = self.shared.call(
+            &fills,
+            |(lease, _)| lease.code(),
+            |session, scope, fills| async move { session.fill(&scope, &fills, now).await },
+        );
+        let mut answers = vec![Filled::Voided; fills.len()];
+        for part in call.await? {
+            for (at, filled) in part.places.into_iter().zip(part.answer.unwrap_or_default()) {
+                answers[at] = filled;
+            }
+        }
+        Ok(answers)
     }
 
     async fn invalidate(&self, codes: &[Code]) -> Result<()> {
         if codes.is_empty() {
             return Ok(());
         }
-        self.node.call(|session| async move { session.invalidate(codes).await }).await
+        let call = self.shared.call(
+            codes,
+            |code| code,
+            |session, scope, codes| async move { session.invalidate(&scope, &codes).await },
+        );
+        for part in call.await? {
+            part.answer?;
+        }
+        Ok(())
     }
 
     async fn clear(&self) -> Result<()> {
-        self.node.call(|session| async move { session.clear().await }).await
+        self.shared.call_holder(|session| async move { session.clear().await }).await
     }
 }

@@ -88,6 +88,11 @@ impl RedisConfig {
         }
     }
 
+    /// Where the epoch stands.
+    pub(super) fn epoch_key(&self) -> String {
+        format!("{}epoch", self.prefix)
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }

@@ -13,8 +13,10 @@ pub(super) const BACKEND: &str = "redis";
 pub(super) enum Failure {
     /// The connection is of no more use: the call goes once more over a new one.
     Lost(Error),
-    /// Another process has cleared the cache: the call goes once more under the new namespace.
+    /// Another process has cleared the cache: the call goes once more under the new name.
     Renamed,
+    /// Another node of the cluster has the keys by now: the call goes once more, and there.
+    Moved(Error),
     /// The server did not answer in time: it may hang.
     Late(Error),
     /// The server refused, and would again.
@@ -30,7 +32,19 @@ impl From<RedisError> for Failure {
         if is_replica || error.is_unrecoverable_error() || error.is_io_error() {
             return Self::Lost(map(error));
         }
-        Self::Refused(map(error))
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Moved(map(error)),
+            _ => Self::Refused(map(error)),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Lost(error) | Failure::Moved(error) | Failure::Late(error) | Failure::Refused(error) => error,
+            Failure::Renamed => Self::unavailable(BACKEND, "the cache is cleared again and again"),
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 //! and nobody can tell which process has answered.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use linkly_core::{Code, Entry, Error, Filled, Lease, Lookup, Tick};
@@ -20,8 +22,6 @@ use super::encoding::{self, Life, ServerTime};
 use super::error::{self, Failure};
 
 const FILL: &str = include_str!("fill.lua");
-/// The most keys of one command, so that no command holds up the server for long.
-const KEYS: usize = 512;
 /// The longest life of an entry, whatever it was given.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much of a life is left to chance, so that what was filled together does not end together.
@@ -31,20 +31,35 @@ const JITTER: f64 = 0.1;
 #[derive(Clone)]
 pub(super) struct Session {
     connection: MultiplexedConnection,
-    /// What every key begins with: the prefix, the process, and how often the cache was cleared.
-    namespace: String,
-    prefix: String,
+    config: RedisConfig,
+    /// The process.
     run: String,
-    /// Drawn anew when the cache is cleared: the entries of before are then under names that nobody knows.
-    epoch: String,
     /// The name of the script on the server.
     fill: String,
-    lease_ms: u64,
+}
+
+/// Under which name a call is made.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) epoch: Arc<Epoch>,
+    /// Whether it is this server that knows which epoch it is.
+    pub(super) checked: bool,
+    /// The most keys of one command.
+    pub(super) keys: usize,
+}
+
+/// What all keys of the cache begin with, on every server of a cluster.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    /// Drawn anew when the cache is cleared: the entries of before are then under names that nobody knows.
+    drawn: String,
+    /// The process that holds it: one that comes back with older data may hold one of before a clear.
+    holder: String,
 }
 
 impl Session {
     /// Connects, and asks which process it is.
-    pub(super) async fn open(client: &Client, config: &RedisConfig) -> Result<Self, Failure> {
+    pub(super) async fn open(client: &Client, config: &RedisConfig, in_cluster: bool) -> Result<Self, Failure> {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout()))
             .set_response_timeout(Some(config.timeout()));
@@ -53,38 +68,30 @@ impl Session {
         questions.cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("SCRIPT").arg("LOAD").arg(FILL);
         let [server, replication, fill] = ask(&mut connection, &questions).await?;
         let (server, replication) = (text(server)?, text(replication)?);
-        let run = check_server(&server, &replication).map_err(Failure::Lost)?.to_owned();
-        let session = Self {
-            connection,
-            namespace: String::new(),
-            prefix: config.prefix.clone(),
-            run,
-            epoch: String::new(),
-            fill: text(fill)?,
-            lease_ms: config.lease_ms,
-        };
-        session.renamed().await
+        // A cluster's replica sends everybody to its master.
+        let replication = if in_cluster { None } else { Some(&replication[..]) };
+        let run = check_server(&server, replication).map_err(Failure::Lost)?.to_owned();
+        Ok(Self { connection, config: config.clone(), run, fill: text(fill)? })
     }
 
-    /// The same connection, under the name that the cache has now.
-    pub(super) async fn renamed(&self) -> Result<Self, Failure> {
+    /// Which epoch it is, by the server that holds it; the first one if that has none.
+    pub(super) async fn epoch(&self) -> Result<Epoch, Failure> {
         let drawn = random_epoch();
         let mut question = Pipeline::new();
-        question.cmd("SET").arg(self.epoch_key()).arg(&drawn).arg("NX").arg("GET");
+        question.cmd("SET").arg(self.config.epoch_key()).arg(&drawn).arg("NX").arg("GET");
         let [found] = ask(&mut self.connection.clone(), &question).await?;
-        let epoch = if found == Value::Nil { drawn } else { text(found)? };
-        let namespace = format!("{}{}{epoch}:", self.prefix, self.run);
-        Ok(Self { epoch, namespace, ..self.clone() })
+        let drawn = if found == Value::Nil { drawn } else { text(found)? };
+        Ok(Epoch { drawn, holder: self.run.clone() })
     }
 
     /// As of [`Cache::get`](linkly_core::Cache::get). What is missing is leased in a second round trip.
-    pub(super) async fn look_up(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>, Failure> {
-        let keys: Vec<String> = codes.iter().map(|code| self.key(code)).collect();
+    pub(super) async fn look_up(&self, scope: &Scope, codes: &[Code], now: Tick) -> Result<Vec<Lookup>, Failure> {
+        let keys: Vec<String> = codes.iter().map(|code| self.key(scope, code)).collect();
         let mut questions = Pipeline::new();
-        for keys in keys.chunks(KEYS) {
+        for keys in keys.chunks(scope.keys) {
             questions.cmd("MGET").arg(keys);
         }
-        let (answers, time) = self.ask_under_name(questions).await?;
+        let (answers, time) = self.ask_in(scope, questions).await?;
         let mut values = Vec::with_capacity(keys.len());
         for answer in answers {
             match answer {
@@ -104,7 +111,7 @@ impl Session {
             lookups.push(lookup(&codes[at], &value, time, now));
         }
         if !missing.is_empty() {
-            self.lease(codes, &keys, &missing, &mut lookups, now).await?;
+            self.lease(scope, codes, &keys, &missing, &mut lookups, now).await?;
         }
         Ok(lookups)
     }
@@ -112,6 +119,7 @@ impl Session {
     /// Leases what is missing. Another reader may be first: its lease is as good, and its entry better.
     async fn lease(
         &self,
+        scope: &Scope,
         codes: &[Code],
         keys: &[String],
         missing: &[usize],
@@ -122,9 +130,9 @@ impl Session {
         let mut leases = Pipeline::with_capacity(missing.len() + 2);
         for &at in missing {
             let value = &encoding::lease(nonce)[..];
-            leases.cmd("SET").arg(&keys[at]).arg(value).arg("NX").arg("GET").arg("PX").arg(self.lease_ms);
+            leases.cmd("SET").arg(&keys[at]).arg(value).arg("NX").arg("GET").arg("PX").arg(self.config.lease_ms);
         }
-        let (answers, time) = self.ask_under_name(leases).await?;
+        let (answers, time) = self.ask_in(scope, leases).await?;
         for (&at, answer) in missing.iter().zip(answers) {
             lookups[at] = match answer {
                 Value::Nil => Lookup::new(None, Some(Lease::new(codes[at].clone(), nonce))),
@@ -143,22 +151,27 @@ impl Session {
     }
 
     /// As of [`Cache::fill`](linkly_core::Cache::fill).
-    pub(super) async fn fill(&self, fills: &[(Lease, Entry)], now: Tick) -> Result<Vec<Filled>, Failure> {
+    pub(super) async fn fill(
+        &self,
+        scope: &Scope,
+        fills: &[(Lease, Entry)],
+        now: Tick,
+    ) -> Result<Vec<Filled>, Failure> {
         let mut scripts = Pipeline::with_capacity(fills.len() + 2);
         for (lease, entry) in fills {
             let life = life(entry, now);
             let value = if life.serve == 0 { Vec::new() } else { encoding::entry(entry.target.as_ref(), life) };
             let head = &encoding::lease(lease.token())[..];
-            scripts.cmd("EVALSHA").arg(&self.fill).arg(1).arg(self.key(lease.code())).arg(head);
+            scripts.cmd("EVALSHA").arg(&self.fill).arg(1).arg(self.key(scope, lease.code())).arg(head);
             scripts.arg(value).arg(life.serve);
         }
-        let (mut answers, _) = self.ask_under_name(scripts.clone()).await?;
+        let (mut answers, _) = self.ask_in(scope, scripts.clone()).await?;
         if answers.iter().any(is_without_script) {
             // Somebody emptied the server's scripts. Those that were run are run again and answer the same.
             let mut load = Pipeline::new();
             load.cmd("SCRIPT").arg("LOAD").arg(FILL);
             let [_] = ask(&mut self.connection.clone(), &load).await?;
-            (answers, _) = self.ask_under_name(scripts).await?;
+            (answers, _) = self.ask_in(scope, scripts).await?;
         }
         let filled = |answer| match answer {
             Value::Int(1) => Ok(Filled::Filled),
@@ -169,15 +182,15 @@ impl Session {
     }
 
     /// As of [`Cache::invalidate`](linkly_core::Cache::invalidate): with the key goes the lease.
-    pub(super) async fn invalidate(&self, codes: &[Code]) -> Result<(), Failure> {
+    pub(super) async fn invalidate(&self, scope: &Scope, codes: &[Code]) -> Result<(), Failure> {
         let mut removals = Pipeline::new();
-        for codes in codes.chunks(KEYS) {
+        for codes in codes.chunks(scope.keys) {
             removals.cmd("UNLINK");
             for code in codes {
-                removals.arg(self.key(code));
+                removals.arg(self.key(scope, code));
             }
         }
-        let (answers, _) = self.ask_under_name(removals).await?;
+        let (answers, _) = self.ask_in(scope, removals).await?;
         match answers.into_iter().find(|answer| !matches!(answer, Value::Int(_))) {
             None => Ok(()),
             Some(other) => Err(refused(other, "UNLINK was answered with no number")),
@@ -188,40 +201,56 @@ impl Session {
     /// drawn, and what stands under the old one ends with its time.
     pub(super) async fn clear(&self) -> Result<(), Failure> {
         let mut rename = Pipeline::new();
-        rename.cmd("SET").arg(self.epoch_key()).arg(random_epoch());
+        rename.cmd("SET").arg(self.config.epoch_key()).arg(random_epoch());
         match ask(&mut self.connection.clone(), &rename).await? {
             [Value::Okay] => Ok(()),
             [other] => Err(refused(other, "SET was not answered with OK")),
         }
     }
 
-    /// Asks, and then whether all of it was asked under the name that the cache has: what was read is no older
-    /// than the last clear, and what was written or removed is where others look.
-    async fn ask_under_name(&self, mut questions: Pipeline) -> Result<(Vec<Value>, ServerTime), Failure> {
-        questions.cmd("TIME").cmd("GET").arg(self.epoch_key());
-        let mut answers = send(&mut self.connection.clone(), &questions).await?;
-        let (epoch, time) = (answers.pop().unwrap_or_default(), answers.pop().unwrap_or_default());
-        match epoch {
-            Value::BulkString(epoch) if epoch == self.epoch.as_bytes() => Ok((answers, server_time(time)?)),
-            Value::BulkString(_) | Value::Nil => Err(Failure::Renamed),
-            other => Err(refused(other, "GET was answered with no text")),
-        }
+    /// As of `CLUSTER SLOTS`: who holds which slots, as host and port. The host is empty for the one that answers.
+    pub(super) async fn slots(&self) -> Result<Vec<(RangeInclusive<u16>, String, u16)>, Failure> {
+        let mut question = Pipeline::new();
+        question.cmd("CLUSTER").arg("SLOTS");
+        let [answer] = ask(&mut self.connection.clone(), &question).await?;
+        let Value::Array(ranges) = &answer else { return Err(refused(answer, "CLUSTER SLOTS gave no list")) };
+        let ranges: Option<Vec<_>> = ranges.iter().map(slot_range).collect();
+        ranges.ok_or_else(|| Failure::Refused(error::unexpected("CLUSTER SLOTS gave something else than slots")))
     }
 
-    fn epoch_key(&self) -> String {
-        format!("{}epoch", self.prefix)
+    /// Asks, and then whether it is still that epoch: what was read is no older than the last clear, and what was
+    /// written or removed is where others look.
+    async fn ask_in(&self, scope: &Scope, mut questions: Pipeline) -> Result<(Vec<Value>, ServerTime), Failure> {
+        questions.cmd("TIME");
+        if scope.checked {
+            questions.cmd("GET").arg(self.config.epoch_key());
+        }
+        let mut answers = send(&mut self.connection.clone(), &questions).await?;
+        if scope.checked {
+            match answers.pop() {
+                Some(Value::BulkString(drawn)) if self.holds(&scope.epoch, &drawn) => {}
+                None | Some(Value::BulkString(_) | Value::Nil) => return Err(Failure::Renamed),
+                Some(other) => return Err(refused(other, "GET was answered with no text")),
+            }
+        }
+        let time = server_time(answers.pop().unwrap_or_default())?;
+        Ok((answers, time))
+    }
+
+    fn holds(&self, epoch: &Epoch, drawn: &[u8]) -> bool {
+        drawn == epoch.drawn.as_bytes() && self.run == epoch.holder
     }
 
     /// The braces make the code alone decide about a cluster's slot.
-    fn key(&self, code: &Code) -> String {
-        let (namespace, code) = (&self.namespace, code.as_str());
-        format!("{namespace}{{{code}}}")
+    fn key(&self, scope: &Scope, code: &Code) -> String {
+        let (prefix, run, Epoch { drawn, holder }) = (&self.config.prefix, &self.run, &*scope.epoch);
+        format!("{prefix}{drawn}{holder}{run}:{{{code}}}")
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("Session").field("run", &self.run).finish_non_exhaustive()
     }
 }
 
@@ -245,7 +274,7 @@ fn life(entry: &Entry, now: Tick) -> Life {
 }
 
 /// The process's name, if it is one that can be worked with.
-fn check_server<'a>(server: &'a str, replication: &str) -> Result<&'a str, Error> {
+fn check_server<'a>(server: &'a str, replication: Option<&str>) -> Result<&'a str, Error> {
     let field = |info: &'a str, name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
@@ -255,7 +284,7 @@ fn check_server<'a>(server: &'a str, replication: &str) -> Result<&'a str, Error
         let reason = format!("version {version} was found, and 7.0 or newer is needed");
         return Err(Error::Backend { backend: error::BACKEND, reason, source: None });
     }
-    if !replication.lines().any(|line| line.trim() == "role:master") {
+    if replication.is_some_and(|info| !info.lines().any(|line| line.trim() == "role:master")) {
         let reason = "the server is a replica, which may be behind: give the address of the master";
         return Err(Error::unavailable(error::BACKEND, reason));
     }
@@ -306,6 +335,22 @@ fn text(value: Value) -> Result<String, Failure> {
     text.ok_or_else(|| Failure::Refused(error::unexpected("a text was asked for, and something else given")))
 }
 
+fn slot_range(range: &Value) -> Option<(RangeInclusive<u16>, String, u16)> {
+    let number = |value: &Value| match value {
+        Value::Int(number) => u16::try_from(*number).ok(),
+        _ => None,
+    };
+    // Behind the master stand its replicas.
+    let Value::Array(range) = range else { return None };
+    let [first, last, Value::Array(master), ..] = &range[..] else { return None };
+    let [host, port, ..] = &master[..] else { return None };
+    let host = match host {
+        Value::BulkString(host) if host != b"?" => String::from_utf8(host.clone()).ok()?,
+        _ => String::new(),
+    };
+    Some((number(first)?..=number(last)?, host, number(port)?))
+}
+
 fn server_time(value: Value) -> Result<ServerTime, Failure> {
     let part = |value: &Value| match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<u64>().ok(),
@@ -335,11 +380,11 @@ mod tests {
 
     #[test]
     fn a_master_of_a_version_that_is_known_is_let_in_by_its_run_id() {
-        assert_eq!(check_server(&server("7.0.15"), MASTER).unwrap(), "0123456789ab");
-        let old = check_server(&server("6.2.1"), MASTER).unwrap_err();
+        assert_eq!(check_server(&server("7.0.15"), Some(MASTER)).unwrap(), "0123456789ab");
+        let old = check_server(&server("6.2.1"), Some(MASTER)).unwrap_err();
         assert!(old.to_string().contains("6.2.1"), "{old}");
-        assert!(check_server(&server("7.2.0"), "role:slave\r\n").unwrap_err().is_transient());
-        assert!(check_server("redis_version:8.0.0\r\n", MASTER).is_err());
+        assert!(check_server(&server("7.2.0"), Some("role:slave\r\n")).unwrap_err().is_transient());
+        assert!(check_server("redis_version:8.0.0\r\n", None).is_err());
     }
 
     #[test]
