@@ -8,6 +8,8 @@ mod error;
 mod node;
 mod session;
 mod shared;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
 use async_trait::async_trait;
 use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
@@ -45,7 +47,8 @@ pub struct RedisCache {
 
 impl RedisCache {
     /// A cache on the server at `redis://user:password@host:port/database`, or `unix:///path`, with the
-    /// defaults. Does no I/O.
+    /// defaults. With the feature `redis-tls` also `rediss://…`, which trusts what the system trusts; for another
+    /// root, or a certificate of the client's own, give a [client](Self::new). Does no I/O.
     ///
     /// # Errors
     ///

@@ -63,6 +63,8 @@ impl Session {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout()))
             .set_response_timeout(Some(config.timeout()));
+        #[cfg(feature = "redis-tls")]
+        super::tls::have_a_provider();
         let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
         let mut questions = Pipeline::new();
         questions.cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("SCRIPT").arg("LOAD").arg(FILL);
