@@ -1,5 +1,6 @@
 //! The cache that nodes share.
 
+mod answers;
 mod breaker;
 mod cluster;
 mod config;
