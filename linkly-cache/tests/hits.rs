@@ -7,15 +7,21 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
-use linkly_cache::MemoryCache;
+use linkly_cache::{MemoryCache, Tiered};
 use linkly_core::{
-    Config, Domain, Folding, Linkly, MemoryStore, NewLink, RecorderConfig, Resolution, Visit, VisitContext,
+    Cache, Config, Domain, Folding, Linkly, MemoryStore, NewLink, RecorderConfig, Resolution, Visit, VisitContext,
 };
 
-/// A handle without a domain and one in a domain, over the same links, all of them cached.
-async fn handles(folding: Folding) -> [Linkly; 2] {
+/// Handles without a domain and in a domain, over the same links, all of them in one cache and in two.
+async fn handles(folding: Folding) -> Vec<Linkly> {
+    let mut handles = handles_on(folding, MemoryCache::new()).await.to_vec();
+    handles.extend(handles_on(folding, Tiered::new(MemoryCache::new(), MemoryCache::new())).await);
+    handles
+}
+
+async fn handles_on(folding: Folding, cache: impl Cache) -> [Linkly; 2] {
     let plain = Linkly::builder(MemoryStore::with_folding(folding))
-        .cache(MemoryCache::new())
+        .cache(cache)
         .config(Config::default().with_poll_changes(Duration::ZERO))
         .recorder(RecorderConfig::default().with_flush_interval(Duration::from_secs(3_600)).with_at_once(0))
         .start()
