@@ -166,9 +166,12 @@ async fn insert(to: &dyn LinkStore, links: &[Link]) -> Result<Vec<Skipped>> {
     let mut parts = vec![&fit[..]];
     while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
         match to.insert(part).await {
-            Ok(inserted) => skipped.extend(part.iter().zip(inserted).filter(|(_, one)| *one == Insert::CodeTaken).map(
-                |(link, _)| Skipped::link(link, Error::CodeTaken { code: link.code.to_string() }),
-            )),
+            Ok(inserted) => skipped.extend(
+                part.iter()
+                    .zip(inserted)
+                    .filter(|(_, one)| *one == Insert::CodeTaken)
+                    .map(|(link, _)| Skipped::link(link, Error::CodeTaken { code: link.code.to_string() })),
+            ),
             Err(error) if is_of_a_row(&error) => match part {
                 [link] => skipped.push(Skipped::link(link, error)),
                 _ => parts.extend(halves(part)),
@@ -284,11 +287,14 @@ mod tests {
         assert_eq!(copy_links(&old, &new, None, &mut note).await.unwrap(), Copied { copied: 2_498, skipped: 2 });
         assert_eq!(copy_clicks(&old, &new, None, &mut note).await.unwrap(), Copied { copied: 2_500, skipped: 1 });
         skipped.sort_by(|a, b| a.code.cmp(&b.code));
-        assert!(matches!(&skipped[..], [
+        assert!(
+            matches!(&skipped[..], [
             Skipped { id, reason: Error::Refused { .. }, .. },
             Skipped { reason: Error::CodeTaken { .. }, .. },
             Skipped { reason: Error::Refused { .. }, .. },
-        ] if *id == late.id), "{skipped:?}");
+        ] if *id == late.id),
+            "{skipped:?}"
+        );
         assert_eq!(new.total(&code(5_000)).await.unwrap(), Totals::default());
         assert_eq!(new.total(&code(1)).await.unwrap().clicks, 1);
     }

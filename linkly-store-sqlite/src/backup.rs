@@ -52,7 +52,7 @@ impl SqliteStore {
 
     async fn copy_into(&self, path: &str) -> sqlx::Result<()> {
         let copy = "VACUUM INTO ?1";
-        if self.is_in_memory() {
+        if self.connections().in_memory {
             // No other connection can see it.
             return sqlx::query(copy).bind(path).execute(self.writer()).await.map(|_| ());
         }
