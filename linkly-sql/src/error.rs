@@ -68,6 +68,16 @@ pub fn sqlite_error(backend: &'static str, code: i32, message: &str, source: Sou
     }
 }
 
+/// An error of doing something, which it names: opening a file, copying to one.
+pub fn during(what: &str, mut error: Error) -> Error {
+    if let Error::Backend { reason, .. } | Error::Unavailable { reason, .. } | Error::Refused { reason, .. } =
+        &mut error
+    {
+        reason.insert_str(0, &format!("{what}: "));
+    }
+    error
+}
+
 /// A failure that is not the driver's.
 pub(crate) fn failed(backend: &'static str, reason: impl Into<String>) -> Error {
     Error::Backend { backend, reason: reason.into(), source: None }

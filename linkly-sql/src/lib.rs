@@ -10,12 +10,14 @@ mod list;
 mod list_clicks;
 mod maintenance;
 mod migrate;
+mod new_file;
 pub mod plans;
 mod prefix;
 mod reconcile;
 mod rows;
 mod stats;
 mod store;
+mod synchronous;
 mod unfit;
 
 #[cfg(test)]
@@ -27,10 +29,12 @@ mod rusqlite_driver;
 pub use linkly_core;
 
 pub use driver::{Driver, Row, Sql, Statement, Value};
-pub use error::sqlite_error;
+pub use error::{during, sqlite_error};
 pub use migrate::{MIGRATIONS, Migration, SCHEMA_VERSION};
+pub use new_file::NewFile;
 pub use prefix::check_prefix;
 pub use store::{SchemaConfig, SqlStore};
+pub use synchronous::Synchronous;
 pub use unfit::{MigrationReport, Unfit};
 
 /// What [`forward_store`] names.

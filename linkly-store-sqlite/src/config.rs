@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use linkly_core::Folding;
-use linkly_sql::SchemaConfig;
+use linkly_sql::{SchemaConfig, Synchronous};
 use serde::{Deserialize, Serialize};
 
 /// What can be chosen about a database. Keys that are not known are refused when it is read.
@@ -64,19 +64,6 @@ pub struct PoolConfig {
     pub acquire_timeout_ms: u64,
     /// After how long an unused reader is closed, in milliseconds. Default: 30,000.
     pub idle_timeout_ms: u64,
-}
-
-/// What a commit waits for: SQLite's `synchronous` on the connection that writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Synchronous {
-    /// Until the disk has it: what was acknowledged survives a loss of power.
-    #[default]
-    Full,
-    /// Until the operating system has it: a loss of power takes the last commits back, all of each or
-    /// nothing. A crash of the process alone loses nothing.
-    Normal,
 }
 
 impl SqliteConfig {

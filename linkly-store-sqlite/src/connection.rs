@@ -30,9 +30,9 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use linkly_core::{Error, Result};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 
-use crate::config::{PoolConfig, SqliteConfig, Synchronous, busy_timeout};
+use crate::config::{PoolConfig, SqliteConfig, busy_timeout};
 use crate::error;
 
 /// How many rows of an answer wait in the driver's channel. With its 50 the thread of the connection
@@ -89,14 +89,10 @@ impl Connections {
             return Ok(Self { writer, readers, in_memory: false });
         }
         create_folder(&place.path)?;
-        let synchronous = match config.synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-        };
         let writing = options
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
+            .pragma("synchronous", config.synchronous.name())
             .pragma("cache_size", WRITER_CACHE)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT);
         let writer = connect(writer, &writing, &place.path, config).await?;

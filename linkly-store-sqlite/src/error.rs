@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use linkly_core::Error;
-use linkly_sql::sqlite_error;
+use linkly_sql::{during, sqlite_error};
 
 use crate::BACKEND;
 
@@ -32,22 +32,7 @@ pub(crate) fn map(error: sqlx::Error) -> Error {
 
 /// An error of opening the database at `path`, which it names.
 pub(crate) fn opening(path: &Path, error: sqlx::Error) -> Error {
-    during(&path.display().to_string(), error)
-}
-
-/// An error of copying the database to `path`, which it names.
-pub(crate) fn copying(path: &Path, error: sqlx::Error) -> Error {
-    during(&format!("copying to {}", path.display()), error)
-}
-
-fn during(what: &str, error: sqlx::Error) -> Error {
-    let mut error = map(error);
-    if let Error::Backend { reason, .. } | Error::Unavailable { reason, .. } | Error::Refused { reason, .. } =
-        &mut error
-    {
-        reason.insert_str(0, &format!("{what}: "));
-    }
-    error
+    during(&path.display().to_string(), map(error))
 }
 
 /// The extended result code of SQLite.
@@ -66,10 +51,6 @@ fn unavailable(reason: &str, source: sqlx::Error) -> Error {
 
 fn backend(reason: &str, source: sqlx::Error) -> Error {
     Error::Backend { backend: BACKEND, reason: reason.to_owned(), source: Some(Arc::new(source)) }
-}
-
-pub(crate) fn refused(reason: impl Into<String>) -> Error {
-    Error::Refused { backend: BACKEND, reason: reason.into(), source: None }
 }
 
 #[cfg(test)]

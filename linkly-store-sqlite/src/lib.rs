@@ -13,8 +13,8 @@ mod transaction;
 pub use linkly_core;
 pub use sqlx;
 
-pub use config::{PoolConfig, SqliteConfig, Synchronous};
-pub use linkly_sql::{MIGRATIONS, Migration, MigrationReport, SCHEMA_VERSION, Unfit};
+pub use config::{PoolConfig, SqliteConfig};
+pub use linkly_sql::{MIGRATIONS, Migration, MigrationReport, SCHEMA_VERSION, Synchronous, Unfit};
 pub use store::SqliteStore;
 
 /// The name in this store's errors.
