@@ -9,7 +9,8 @@ use crate::row::{row_of, values};
 use crate::store::LibsqlStore;
 
 impl LibsqlStore {
-    /// Runs one statement of the app's own, on the connection that writes; how many rows it changed.
+    /// Runs one statement of the app's own, on the connection that writes; how many rows an INSERT, UPDATE or
+    /// DELETE changed.
     ///
     /// # Errors
     ///

@@ -214,6 +214,13 @@ pub(crate) fn unavailable(reason: &str, source: Option<libsql::Error>) -> Error 
     Error::Unavailable { backend: BACKEND, reason: reason.to_owned(), source: source.map(|error| Arc::new(error) as _) }
 }
 
+#[cfg(any(feature = "local", feature = "remote"))]
+pub(crate) fn no_connection() -> Error {
+    let reason = "no connection became free within pool.acquire_timeout_ms: look for what holds them, or raise \
+                  pool.max, which is for those that read";
+    unavailable(reason, None)
+}
+
 pub(crate) fn failed(reason: impl Display, source: Option<libsql::Error>) -> Error {
     Error::Backend { backend: BACKEND, reason: reason.to_string(), source: source.map(|error| Arc::new(error) as _) }
 }

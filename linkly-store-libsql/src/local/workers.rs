@@ -83,14 +83,7 @@ impl Workers {
         let permit = match tokio::time::timeout(self.acquire_timeout, self.permits.clone().acquire_owned()).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(closed()),
-            Err(_) => {
-                return Err(error::unavailable(
-                    "no connection became free within pool.acquire_timeout_ms: raise pool.max, or look for what \
-                     holds them",
-                    None,
-                )
-                .into());
-            }
+            Err(_) => return Err(error::no_connection().into()),
         };
         let (answer, answered) = oneshot::channel();
         let job = move |session: Result<&mut Session>| {

@@ -85,9 +85,7 @@ impl Remote {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(error::unavailable("this store was closed", None).into()),
             Err(_) => {
-                let reason = "no connection became free within pool.acquire_timeout_ms: raise pool.max, or look for \
-                              what makes the server slow";
-                return Err(error::unavailable(reason, None).into());
+                return Err(error::no_connection().into());
             }
         };
         let pool = pool.clone();
@@ -95,7 +93,7 @@ impl Remote {
             let _permit = permit;
             let connection = pool.connection()?;
             let Ok(done) = timeout(deadline, request(connection.clone())).await else {
-                let reason = format!("the server did not answer within {deadline:?} (request_timeout_ms)");
+                let reason = format!("the server did not answer within {deadline:?}");
                 return Err(error::unavailable(&reason, None).into());
             };
             // One that failed is given up, with what it has open to the server.
