@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use libsql::{Builder, Connection, Database};
-use linkly_sql::{Row, Sql, Statement, during};
+use linkly_sql::{Row, Sql, Statement};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -46,10 +46,15 @@ impl Replica {
         config: &LibsqlConfig,
     ) -> Result<Self> {
         create_folder(&replica.path)?;
-        let named = |found: libsql::Error| {
-            during(&format!("the replica {}", replica.path.display()), crate::error::Failure::from(found).into_error())
+        let unfit = |found| {
+            let reason = format!(
+                "the replica {} cannot be opened: delete it with the files whose names begin with its own, and it is \
+                 fetched anew",
+                replica.path.display()
+            );
+            error::failed(reason, Some(found))
         };
-        let copy = Builder::new_remote_replica(&replica.path, url, token).build().await.map_err(named)?;
+        let copy = Builder::new_remote_replica(&replica.path, url, token).build().await.map_err(unfit)?;
         // Read as the file that it is: a connection of the replica's own would send what it takes for a write.
         let file = now(Builder::new_local(&replica.path).build())?;
         Ok(Self {
@@ -59,6 +64,11 @@ impl Replica {
             max_staleness: Duration::from_millis(replica.max_staleness_ms),
             updates: Arc::default(),
         })
+    }
+
+    async fn read_copy(&self, statement: Statement) -> Result<Vec<Row>> {
+        self.update().await?;
+        read_on(&self.readers, statement).await
     }
 
     /// Brings the copy up to date, unless that was begun recently enough for whoever asked before. Those who wait
@@ -102,14 +112,14 @@ impl Connections for Replica {
         self.remote.read(statement).await
     }
 
-    /// Where the copy cannot be brought up to date, the server answers.
+    /// Where the copy cannot be brought up to date, or is damaged, the server answers.
     async fn read_replica(&self, statement: Statement) -> Result<Vec<Row>> {
-        match self.update().await {
-            Ok(()) => read_on(&self.readers, statement).await,
+        match self.read_copy(statement.clone()).await {
             Err(failure) => {
-                tracing::warn!(error = %failure.into_error(), "a replica was not brought up to date: the server is asked");
+                tracing::warn!(error = %failure.into_error(), "a replica cannot answer: the server is asked");
                 self.remote.read(statement).await
             }
+            answered => answered,
         }
     }
 

@@ -128,3 +128,27 @@ async fn a_copy_that_cannot_be_brought_up_to_date_is_not_asked() {
     store.record(&clicks("c1", 7)).await.unwrap();
     assert_eq!(store.total(&code("c1")).await.unwrap().clicks, 7);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_deleted_is_fetched_anew_and_one_that_is_damaged_is_named() {
+    let (sqld, folder) = (Sqld::start(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("replica.db");
+    let store = open(&sqld, &path, Duration::ZERO).await;
+    store.insert(&links(500)).await.unwrap();
+    assert_eq!(listed(&store).await, 500);
+    store.close().await;
+    drop(store);
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let store = open(&sqld, &path, Duration::ZERO).await;
+    assert_eq!(listed(&store).await, 500);
+    store.close().await;
+    drop(store);
+    // What is left of the copy is no database.
+    std::fs::write(&path, vec![b'?'; 64 * 1024]).unwrap();
+    let replica = ReplicaConfig::new(&path);
+    let config = LibsqlConfig::new(sqld.url()).with_replica(replica.with_max_staleness(Duration::ZERO));
+    let refused = LibsqlStore::connect_with(config).await.unwrap_err();
+    assert!(refused.to_string().contains("replica.db cannot be opened: delete it"), "{refused}");
+}

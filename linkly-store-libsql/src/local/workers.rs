@@ -87,8 +87,8 @@ impl Workers {
         };
         let (answer, answered) = oneshot::channel();
         let job = move |session: Result<&mut Session>| {
+            // What nobody waits for is not begun.
             if !answer.is_closed() {
-                // Nobody may wait for it any more.
                 let _ = answer.send(session.and_then(work));
             }
             drop(permit);
