@@ -105,9 +105,9 @@ impl Sqld {
         self.tokens.as_ref().expect("only a server that was started with `start_with_jwt` has tokens")
     }
 
-    /// A prefix for tables that nobody else has.
+    /// A prefix for tables that nobody else has, of the 32 characters that a store takes.
     pub fn new_prefix(&self) -> String {
-        format!("linkly_{}_", name::random())
+        format!("t{:.30}_", name::random())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Links.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
@@ -9,14 +10,13 @@ use linkly_core::{
     whole_millis,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 
-use crate::error;
+use crate::driver::{Driver, Row, Statement};
 use crate::rows::{
-    Hex, LinkOut, LinkRow, TargetRow, check_link, element, elements, json_of, link_columns, read_id, target_columns,
-    time_text, to_json,
+    Hex, LinkOut, LinkRow, TargetRow, check_link, element, elements, link_columns, read_id, target_columns, time_text,
+    to_json,
 };
-use crate::store::SqliteStore;
+use crate::store::SqlStore;
 
 /// Inserts an array of [`LinkOut`]s. A link that was inserted before and then let go is left out: that
 /// is a call which is sent again.
@@ -31,27 +31,27 @@ pub(crate) const INSERT: &str = "
 
 /// Which of an array of [code, id] are there, or were let go: by key, with the id that has the code now.
 pub(crate) const HOLDERS: &str = "
-    SELECT json_group_array(json_array(j.key, hex(l.id), l.version, l.retired_at IS NOT NULL, l.max_clicks IS NULL,
-        EXISTS (SELECT 1 FROM /*prefix*/released_links AS r
-            WHERE r.id = unhex(j.value ->> 1) AND r.code = j.value ->> 0)))
+    SELECT CAST(json_group_array(json_array(j.key, hex(l.id), l.version, l.retired_at IS NOT NULL,
+        l.max_clicks IS NULL, EXISTS (SELECT 1 FROM /*prefix*/released_links AS r
+            WHERE r.id = unhex(j.value ->> 1) AND r.code = j.value ->> 0))) AS BLOB)
     FROM json_each(?1) AS j LEFT JOIN /*prefix*/links AS l ON l.code = j.value ->> 0";
 
 pub(crate) const TARGETS: &str = concat!(
-    "SELECT json_group_array(json_array(j.key, ",
+    "SELECT CAST(json_group_array(json_array(j.key, ",
     target_columns!(),
-    ")) FROM json_each(?1) AS j CROSS JOIN /*prefix*/links AS l WHERE l.code = j.value AND l.retired_at IS NULL"
+    ")) AS BLOB) FROM json_each(?1) AS j CROSS JOIN /*prefix*/links AS l WHERE l.code = j.value AND l.retired_at IS NULL"
 );
 
 pub(crate) const TARGET: &str = concat!(
-    "SELECT json_array(0, ",
+    "SELECT CAST(json_array(0, ",
     target_columns!(),
-    ") FROM /*prefix*/links AS l WHERE l.code = ?1 AND l.retired_at IS NULL"
+    ") AS BLOB) FROM /*prefix*/links AS l WHERE l.code = ?1 AND l.retired_at IS NULL"
 );
 
 pub(crate) const LINKS: &str = concat!(
-    "SELECT json_group_array(json_array(j.key, ",
+    "SELECT CAST(json_group_array(json_array(j.key, ",
     link_columns!(),
-    ")) FROM json_each(?1) AS j CROSS JOIN /*prefix*/links AS l WHERE l.code = j.value AND l.retired_at IS NULL"
+    ")) AS BLOB) FROM json_each(?1) AS j CROSS JOIN /*prefix*/links AS l WHERE l.code = j.value AND l.retired_at IS NULL"
 );
 
 /// Replaces by an array of [`LinkOut`]s, and returns the ids of those that it replaced.
@@ -73,11 +73,11 @@ pub(crate) const CONSUME: &str = "
         granted = min(n.asked, l.max_clicks - l.consumed)
     FROM (SELECT value ->> 0 AS code, unhex(value ->> 1) AS id, value ->> 2 AS asked FROM json_each(?1) LIMIT -1) AS n
     WHERE l.code = n.code AND l.id = n.id AND l.retired_at IS NULL AND l.max_clicks > l.consumed AND n.asked > 0
-    RETURNING hex(id), granted, CAST(code AS TEXT)";
+    RETURNING hex(id), granted, CAST(code AS BLOB)";
 
 /// Who has a code.
 #[derive(Deserialize)]
-pub(crate) struct Holder {
+struct Holder {
     key: usize,
     id: String,
     version: Option<u32>,
@@ -96,7 +96,7 @@ impl Holder {
     }
 
     /// What became of inserting a link with this id.
-    pub(crate) fn inserted(&self, id: Uuid) -> Insert {
+    fn inserted(&self, id: Uuid) -> Insert {
         if self.is(id) || self.released != 0 { Insert::Inserted } else { Insert::CodeTaken }
     }
 
@@ -123,32 +123,58 @@ impl Holder {
 #[derive(Serialize)]
 pub(crate) struct Deletion<'a>(pub(crate) &'a str, pub(crate) Hex, pub(crate) Option<u32>, pub(crate) bool);
 
-/// The answers of [`HOLDERS`], in the order of what was asked.
-pub(crate) fn holders(json: &str) -> Result<Vec<Holder>> {
-    let mut holders: Vec<Holder> = elements(json)?;
-    holders.sort_unstable_by_key(|holder| holder.key);
-    Ok(holders)
-}
-
-impl SqliteStore {
-    /// An answer that is one row of one JSON value.
-    pub(crate) async fn read_json(&self, text: &'static str, json: String) -> Result<String> {
-        let row = sqlx::query(self.sql(text)).bind(json).fetch_one(self.pool()).await.map_err(error::map)?;
-        Ok(json_of(&row).into_owned())
+impl<D: Driver> SqlStore<D> {
+    /// The statement that inserts links, for a transaction of the app's own. It changes one row for each link
+    /// that is new; when there are fewer, [`ask_inserted`](Self::ask_inserted) has the rest of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Of [`Link::check`], and for a time that cannot be stored.
+    pub fn insert_links(&self, links: &[Link]) -> Result<Statement> {
+        links.iter().try_for_each(check_link)?;
+        Ok(self.statement(INSERT).bind(to_json(&links.iter().map(LinkOut::new).collect::<Vec<_>>())))
     }
 
-    async fn holders<'a>(&self, of: impl Iterator<Item = (&'a str, Uuid)>) -> Result<Vec<Holder>> {
-        let of: Vec<_> = of.map(|(code, id)| (code, Hex(id))).collect();
-        let holders = holders(&self.read_json(HOLDERS, to_json(&of)).await?)?;
-        if holders.len() != of.len() {
-            return Err(error::failed("an answer has not as many rows as were asked for"));
+    /// The statement that asks, after [`insert_links`](Self::insert_links), who has the codes.
+    pub fn ask_inserted(&self, links: &[Link]) -> Statement {
+        self.ask_holders(links.iter().map(|link| (link.code.as_str(), link.id)))
+    }
+
+    /// What became of links, out of the rows of [`ask_inserted`](Self::ask_inserted).
+    ///
+    /// # Errors
+    ///
+    /// When they are not the rows of that statement for these links.
+    pub fn read_inserted(&self, links: &[Link], rows: Vec<Row>) -> Result<Vec<Insert>> {
+        let holders = self.read_holders(rows, links.len())?;
+        Ok(links.iter().zip(&holders).map(|(link, holder)| holder.inserted(link.id)).collect())
+    }
+
+    fn ask_holders<'a>(&self, of: impl Iterator<Item = (&'a str, Uuid)>) -> Statement {
+        self.statement(HOLDERS).bind(to_json(&of.map(|(code, id)| (code, Hex(id))).collect::<Vec<_>>()))
+    }
+
+    /// The answers of [`HOLDERS`], in the order of what was asked.
+    fn read_holders(&self, rows: Vec<Row>, asked: usize) -> Result<Vec<Holder>> {
+        let json = rows.into_iter().next().map(Row::into_text).unwrap_or_default();
+        let mut holders: Vec<Holder> = elements(self.driver().backend(), &json)?;
+        if holders.len() != asked {
+            return Err(self.failed("an answer has not as many rows as were asked for"));
         }
+        holders.sort_unstable_by_key(|holder| holder.key);
         Ok(holders)
+    }
+
+    async fn holders<'a>(&self, of: impl ExactSizeIterator<Item = (&'a str, Uuid)>) -> Result<Vec<Holder>> {
+        let asked = of.len();
+        let rows = self.driver().read(self.ask_holders(of)).await?;
+        self.read_holders(rows, asked)
     }
 
     async fn links(&self, codes: &[&str]) -> Result<Vec<Option<Link>>> {
         let mut links: Vec<Option<Link>> = codes.iter().map(|_| None).collect();
-        for row in elements::<LinkRow>(&self.read_json(LINKS, to_json(codes)).await?)? {
+        let json = self.read_json(self.statement(LINKS).bind(to_json(codes))).await?;
+        for row in elements::<LinkRow>(self.driver().backend(), &json)? {
             if let Some(place) = links.get_mut(row.key) {
                 *place = row.into_link();
             }
@@ -159,10 +185,8 @@ impl SqliteStore {
     /// One statement over links that each stand in it once.
     async fn update_once(&self, links: &[&Link]) -> Result<Vec<Update>> {
         let json = to_json(&links.iter().map(|link| LinkOut::new(link)).collect::<Vec<_>>());
-        // All rows, to the end: only the last step of a statement that returns rows commits it.
-        let query = sqlx::query_scalar::<_, String>(self.sql(UPDATE)).bind(json);
-        let ids = query.fetch_all(self.writer()).await.map_err(error::map)?;
-        let written: HashSet<Uuid> = ids.iter().filter_map(|id| read_id(id)).collect();
+        let ids = self.driver().write_returning(self.statement(UPDATE).bind(json)).await?;
+        let written: HashSet<Uuid> = ids.iter().filter_map(|row| read_id(&row.text(0)?)).collect();
         let others: Vec<&Link> = links.iter().copied().filter(|link| !written.contains(&link.id)).collect();
         let mut stored = HashMap::new();
         if !others.is_empty() {
@@ -189,8 +213,7 @@ impl SqliteStore {
 
     /// Deletes in one statement; what became of each is read after it, from what stays.
     pub(crate) async fn delete_links(&self, links: &[Deletion<'_>]) -> Result<Vec<Deleted>> {
-        let query = sqlx::query(self.sql(DELETE)).bind(to_json(links)).bind(time_text(Utc::now()));
-        query.execute(self.writer()).await.map_err(error::map)?;
+        self.write(DELETE, vec![to_json(links).into(), time_text(Utc::now()).into()]).await?;
         let holders = self.holders(links.iter().map(|link| (link.0, link.1.0))).await?;
         Ok(links.iter().zip(&holders).map(|(link, holder)| holder.deleted(link)).collect())
     }
@@ -209,7 +232,7 @@ fn as_stored(asked: &Link, stored: &Link) -> Link {
 }
 
 #[async_trait]
-impl LinkStore for SqliteStore {
+impl<D: Driver> LinkStore for SqlStore<D> {
     fn folding(&self) -> Folding {
         self.folding_of_database()
     }
@@ -218,28 +241,26 @@ impl LinkStore for SqliteStore {
         if links.is_empty() {
             return Ok(Vec::new());
         }
-        links.iter().try_for_each(check_link)?;
-        let json = to_json(&links.iter().map(LinkOut::new).collect::<Vec<_>>());
-        let inserted = self.write(INSERT, json).await?;
+        let inserted = self.driver().write(self.insert_links(links)?).await?;
         if inserted == links.len() as u64 {
             return Ok(vec![Insert::Inserted; links.len()]);
         }
-        let holders = self.holders(links.iter().map(|link| (link.code.as_str(), link.id))).await?;
-        Ok(links.iter().zip(&holders).map(|(link, holder)| holder.inserted(link.id)).collect())
+        let rows = self.driver().read(self.ask_inserted(links)).await?;
+        self.read_inserted(links, rows)
     }
 
     async fn targets(&self, codes: &[Code]) -> Result<Vec<Option<Target>>> {
         if let [code] = codes {
-            let query = sqlx::query(self.sql(TARGET)).bind(code.as_str());
-            let row = query.fetch_optional(self.pool()).await.map_err(error::map)?;
-            let row = row.as_ref().and_then(|row| element::<TargetRow>(&json_of(row)));
+            let rows = self.driver().read(self.statement(TARGET).bind(code.as_str())).await?;
+            let row = rows.first().and_then(|row| element::<TargetRow>(&row.text(0)?));
             return Ok(vec![row.map(TargetRow::into_target)]);
         }
         let mut targets = vec![None; codes.len()];
         if codes.is_empty() {
             return Ok(targets);
         }
-        for row in elements::<TargetRow>(&self.read_json(TARGETS, to_json(codes)).await?)? {
+        let json = self.read_json(self.statement(TARGETS).bind(to_json(codes))).await?;
+        for row in elements::<TargetRow>(self.driver().backend(), &json)? {
             if let Some(place) = targets.get_mut(row.key) {
                 *place = Some(row.into_target());
             }
@@ -289,17 +310,15 @@ impl LinkStore for SqliteStore {
             *asked.entry((&one.code, one.id)).or_default() += u64::from(one.count);
         }
         let batch: Vec<_> = asked.iter().map(|((code, id), count)| (code.as_str(), Hex(*id), count)).collect();
-        let query = sqlx::query(self.sql(CONSUME)).bind(to_json(&batch));
-        let rows = query.fetch_all(self.writer()).await.map_err(error::map)?;
-        // By both: the id of one link may be asked for under another's code, and grants nothing there.
-        let mut granted: HashMap<(&str, Uuid), u64> = HashMap::new();
-        for row in &rows {
-            let (id, got): (&str, i64) = (row.try_get(0).map_err(error::map)?, row.try_get(1).map_err(error::map)?);
-            let code: &str = row.try_get(2).map_err(error::map)?;
-            granted.extend(read_id(id).map(|id| ((code, id), got.cast_unsigned())));
+        let rows = self.driver().write_returning(self.statement(CONSUME).bind(to_json(&batch))).await?;
+        fn grant_of(row: &Row) -> Option<((Cow<'_, str>, Uuid), u64)> {
+            let (id, got, code) = (row.text(0)?, row.integer(1)?, row.text(2)?);
+            // By both: the id of one link may be asked for under another's code, and grants nothing there.
+            Some(((code, read_id(&id)?), got.cast_unsigned()))
         }
+        let mut granted: HashMap<(Cow<'_, str>, Uuid), u64> = rows.iter().filter_map(grant_of).collect();
         let mut unlimited = HashSet::new();
-        if uses.iter().any(|one| !granted.contains_key(&(one.code.as_str(), one.id))) {
+        if uses.iter().any(|one| !granted.contains_key(&(Cow::Borrowed(one.code.as_str()), one.id))) {
             let holders = self.holders(uses.iter().map(|one| (one.code.as_str(), one.id))).await?;
             for (one, holder) in uses.iter().zip(&holders) {
                 if holder.is(one.id) && holder.is_live() && holder.unlimited != 0 {
@@ -308,7 +327,7 @@ impl LinkStore for SqliteStore {
             }
         }
         let shares = uses.iter().map(|one| {
-            let Some(left) = granted.get_mut(&(one.code.as_str(), one.id)) else {
+            let Some(left) = granted.get_mut(&(Cow::Borrowed(one.code.as_str()), one.id)) else {
                 return if unlimited.contains(&(&one.code, one.id)) { one.count } else { 0 };
             };
             let got = u32::try_from(*left).unwrap_or(u32::MAX).min(one.count);

@@ -9,12 +9,11 @@ use linkly_core::{
     Size, Step, TimeRange, first_id, url_hash,
 };
 use serde::Deserialize;
-use sqlx::Row;
 
-use crate::error;
+use crate::driver::{Driver, Sql, Statement};
 use crate::links::Deletion;
-use crate::rows::{Hex, elements, json_of, parse_time, read_code, read_id, time_text, to_json};
-use crate::store::SqliteStore;
+use crate::rows::{Hex, elements, parse_time, read_code, read_id, time_text, to_json};
+use crate::store::SqlStore;
 
 /// How many changes are read in one call.
 const PAGE: usize = 1_000;
@@ -27,10 +26,11 @@ const FORGOTTEN: i64 = 10_000;
 
 /// The log's bounds and a page of it, of one moment.
 pub(crate) const CHANGES: &str = "
-    SELECT json_array((SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'database'),
+    SELECT CAST(json_array((SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'database'),
         (SELECT min(seq) FROM /*prefix*/link_changes), (SELECT max(seq) FROM /*prefix*/link_changes),
         (SELECT json_group_array(json_array(seq, code))
-            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT ?2)))";
+            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT ?2)))
+        AS BLOB)";
 
 const RAISE_WATERMARK: &str = "
     INSERT INTO /*prefix*/linkly_meta (key, value) VALUES ('purged_before', ?1)
@@ -43,13 +43,13 @@ pub(crate) const PURGE: &str = "
 pub(crate) const IS_PURGED: &str = "SELECT NOT EXISTS (SELECT 1 FROM /*prefix*/clicks WHERE event_id < ?1)";
 
 pub(crate) const EXPIRED: &str = "
-    SELECT json_group_array(json_array(code, id, version)) FROM (
+    SELECT CAST(json_group_array(json_array(code, id, version)) AS BLOB) FROM (
         SELECT CAST(code AS TEXT) AS code, hex(id) AS id, version FROM /*prefix*/links
         WHERE retired_at IS NULL AND expires_at IS NOT NULL AND expires_at < ?1 AND code IS NOT NULL
         ORDER BY expires_at LIMIT ?2)";
 
 pub(crate) const UNHASHED: &str = "
-    SELECT rowid, CAST(url AS TEXT) FROM /*prefix*/links WHERE url_hash IS NULL AND retired_at IS NULL LIMIT ?1";
+    SELECT rowid, CAST(url AS BLOB) FROM /*prefix*/links WHERE url_hash IS NULL AND retired_at IS NULL LIMIT ?1";
 
 pub(crate) const HASH: &str = "
     UPDATE /*prefix*/links AS l SET url_hash = j.value ->> 1
@@ -68,22 +68,17 @@ struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>);
 struct ExpiredRow(String, String, u32);
 
 #[async_trait]
-impl Maintenance for SqliteStore {
+impl<D: Driver> Maintenance for SqlStore<D> {
     async fn changes(&self, after: Option<&ChangeCursor>) -> Result<Changes> {
         let asked = after.and_then(|cursor| cursor.as_str().split_once('.'));
         let asked =
             asked.and_then(|(database, seq)| Some((database, seq.parse::<i64>().ok().filter(|seq| *seq >= 0)?)));
         // Without a cursor none behind the end: the page stays empty.
         let behind = asked.map_or(i64::MAX, |(_, seq)| seq);
-        let row = sqlx::query(self.sql(CHANGES))
-            .bind(behind)
-            .bind(PAGE as i64 + 1)
-            .fetch_one(self.pool())
-            .await
-            .map_err(error::map)?;
-        let row: ChangesRow = serde_json::from_str(&json_of(&row))
-            .map_err(|error| error::failed(format!("the change log cannot be read: {error}")))?;
-        let ChangesRow(database, first, last, mut rows) = row;
+        let json = self.read_json(self.statement(CHANGES).bind(behind).bind(PAGE as i64 + 1)).await?;
+        let row = serde_json::from_str(&json);
+        let ChangesRow(database, first, last, mut rows) =
+            row.map_err(|error| self.failed(format!("the change log cannot be read: {error}")))?;
         let (database, end) = (database.unwrap_or_default(), last.unwrap_or(0));
         let cursor = |seq: i64| ChangeCursor::new(format!("{database}.{seq}"));
         let Some(after) = after else {
@@ -116,22 +111,22 @@ impl Maintenance for SqliteStore {
         let limit = limit.max(1);
         let asked = Step::Hour.floor(before).max(DateTime::UNIX_EPOCH);
         // The watermark first: a click that arrives between the two statements is refused already.
-        let raise = sqlx::query_scalar::<_, String>(self.sql(RAISE_WATERMARK)).bind(time_text(asked));
-        let raised = raise.fetch_all(self.writer()).await.map_err(error::map)?;
-        let watermark = raised.first().and_then(|text| parse_time(text)).unwrap_or(asked);
+        let raise = self.statement(RAISE_WATERMARK).bind(time_text(asked));
+        let raised = self.driver().write_returning(raise).await?;
+        let watermark = raised.first().and_then(|row| parse_time(&row.text(0)?)).unwrap_or(asked);
         let first = first_id(watermark).as_bytes().to_vec();
-        let purge = sqlx::query(self.sql(PURGE)).bind(first.clone()).bind(limit);
-        let removed = purge.execute(self.writer()).await.map_err(error::map)?.rows_affected();
-        let is_purged = sqlx::query_scalar::<_, bool>(self.sql(IS_PURGED)).bind(first);
-        let done = removed < u64::from(limit) || is_purged.fetch_one(self.pool()).await.map_err(error::map)?;
+        let removed = self.write(PURGE, vec![first.clone().into(), i64::from(limit).into()]).await?;
+        let done = removed < u64::from(limit) || {
+            let left = self.driver().read(self.statement(IS_PURGED).bind(first)).await?;
+            left.first().and_then(|row| row.integer(0)) == Some(1)
+        };
         Ok(PurgedClicks::new(removed, done, watermark))
     }
 
     async fn purge_expired(&self, query: &PurgeExpired) -> Result<PurgedLinks> {
         let limit = query.limit.max(1);
-        let expired = sqlx::query(self.sql(EXPIRED)).bind(time_text(query.before)).bind(i64::from(limit) + 1);
-        let row = expired.fetch_one(self.pool()).await.map_err(error::map)?;
-        let mut rows: Vec<ExpiredRow> = elements(&json_of(&row))?;
+        let expired = self.statement(EXPIRED).bind(time_text(query.before)).bind(i64::from(limit) + 1);
+        let mut rows: Vec<ExpiredRow> = elements(self.driver().backend(), &self.read_json(expired).await?)?;
         let done = rows.len() <= limit as usize;
         rows.truncate(limit as usize);
         // By version: a link whose expiry is moved meanwhile stays.
@@ -159,39 +154,33 @@ impl Maintenance for SqliteStore {
     /// forgets the ids of links that were released more than 30 days ago: only until then is deleting one
     /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out.
     async fn optimize(&self) -> Result<()> {
-        let unhashed = sqlx::query(self.sql(UNHASHED)).bind(HASHES);
         let mut hashes = Vec::new();
-        for row in unhashed.fetch_all(self.pool()).await.map_err(error::map)? {
-            let rowid: i64 = row.try_get(0).map_err(error::map)?;
+        for row in self.driver().read(self.statement(UNHASHED).bind(HASHES)).await? {
             // One that is not UTF-8 is no URL.
-            if let Ok(url) = row.try_get::<String, _>(1) {
-                hashes.push((rowid, url_hash(&url), url));
-            }
+            let url = row.bytes(1).and_then(|url| std::str::from_utf8(url).ok());
+            hashes.extend(row.integer(0).zip(url).map(|(rowid, url)| (rowid, url_hash(url), url.to_owned())));
         }
         if !hashes.is_empty() {
-            self.write(HASH, to_json(&hashes)).await?;
+            self.write(HASH, vec![to_json(&hashes).into()]).await?;
         }
         // Found by a reader, which may walk them all, and by nobody's write.
-        let outdated = sqlx::query(self.sql(OUTDATED)).bind(time_text(Utc::now() - RELEASED)).bind(FORGOTTEN);
-        let outdated: Vec<String> = elements(&json_of(&outdated.fetch_one(self.pool()).await.map_err(error::map)?))?;
+        let outdated = self.statement(OUTDATED).bind(time_text(Utc::now() - RELEASED)).bind(FORGOTTEN);
+        let outdated: Vec<String> = elements(self.driver().backend(), &self.read_json(outdated).await?)?;
         if !outdated.is_empty() {
-            self.write(FORGET, to_json(&outdated)).await?;
+            self.write(FORGET, vec![to_json(&outdated).into()]).await?;
         }
-        for pragma in ["PRAGMA optimize", "PRAGMA wal_checkpoint(PASSIVE)"] {
-            sqlx::query(pragma).fetch_all(self.writer()).await.map_err(error::map)?;
-        }
-        Ok(())
+        self.driver().optimize().await
     }
 
     async fn size(&self) -> Result<Size> {
-        let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-        let bytes: i64 = sqlx::query_scalar(pages).fetch_one(self.pool()).await.map_err(error::map)?;
-        Ok(Size::new(bytes.cast_unsigned()))
+        let pages =
+            Statement::new(Sql::Static("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"));
+        let rows = self.driver().read(pages).await?;
+        Ok(Size::new(rows.first().and_then(|row| row.integer(0)).unwrap_or(0).cast_unsigned()))
     }
 
     async fn ping(&self) -> Result<()> {
-        let read = self.sql("SELECT 1 FROM /*prefix*/linkly_meta LIMIT 1");
-        sqlx::query(read).fetch_all(self.pool()).await.map_err(error::map)?;
+        self.driver().read(self.statement("SELECT 1 FROM /*prefix*/linkly_meta LIMIT 1")).await?;
         Ok(())
     }
 }

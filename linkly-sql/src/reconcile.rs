@@ -4,21 +4,21 @@ use linkly_core::chrono::{DateTime, Utc};
 use linkly_core::{Count, Difference, Reconciled, Result, Step, TimeRange, first_id, time_of};
 use serde::Deserialize;
 
-use crate::error;
-use crate::rows::{elements, json_of, parse_time, read_code, read_id, time_text, to_json};
+use crate::driver::{Driver, Statement};
+use crate::rows::{elements, parse_time, read_code, read_id, time_text, to_json};
 use crate::stats::count;
-use crate::store::SqliteStore;
+use crate::store::SqlStore;
 
 /// About how many rows one call counts: whole hours until it is more than this.
 const ROWS: i64 = 20_000;
 
 /// Where the first row and the first count from a moment on stand, and where the first call ends.
 pub(crate) const BOUNDS: &str = "
-    SELECT json_array(
+    SELECT CAST(json_array(
         (SELECT hex(event_id) FROM /*prefix*/clicks WHERE event_id >= ?1 ORDER BY event_id LIMIT 1),
         (SELECT hour FROM /*prefix*/click_hours WHERE hour >= ?2 ORDER BY hour LIMIT 1),
         (SELECT hex(event_id) FROM /*prefix*/clicks WHERE event_id >= ?1 ORDER BY event_id LIMIT 1 OFFSET ?3),
-        (SELECT hour FROM /*prefix*/click_hours WHERE hour >= ?2 ORDER BY hour LIMIT 1 OFFSET ?3))";
+        (SELECT hour FROM /*prefix*/click_hours WHERE hour >= ?2 ORDER BY hour LIMIT 1 OFFSET ?3)) AS BLOB)";
 
 /// The hours whose counts are not what the rows say. A sum over both, because a join of both, which have
 /// no index in common, took seconds where this takes a tenth of one.
@@ -26,7 +26,8 @@ pub(crate) const BOUNDS: &str = "
 /// The watermark once more: rows may have been purged since it was read, and their hours are not to be
 /// mended to nothing.
 pub(crate) const HOURS: &str = "
-    SELECT json_group_array(json_array(CAST(code AS TEXT), hour, kept, kept_bots, counted, counted_bots)) FROM (
+    SELECT CAST(json_group_array(json_array(CAST(code AS TEXT), hour, kept, kept_bots, counted, counted_bots)) AS BLOB)
+    FROM (
         SELECT code, hour, sum(kept) AS kept, sum(kept_bots) AS kept_bots, sum(counted) AS counted,
             sum(counted_bots) AS counted_bots
         FROM (
@@ -49,7 +50,8 @@ pub(crate) const SUMS: &str = "
         SELECT c.code, coalesce(sum(h.clicks), 0) AS clicks, coalesce(sum(h.bots), 0) AS bots
         FROM codes AS c LEFT JOIN /*prefix*/click_hours AS h ON h.code = c.code GROUP BY c.code
     )
-    SELECT json_group_array(json_array(CAST(sums.code AS TEXT), NULL, s.clicks, s.bots, sums.clicks, sums.bots))
+    SELECT CAST(json_group_array(json_array(CAST(sums.code AS TEXT), NULL, s.clicks, s.bots, sums.clicks, sums.bots))
+        AS BLOB)
     FROM sums LEFT JOIN /*prefix*/link_stats AS s ON s.code = sums.code
     WHERE coalesce(s.clicks, 0) <> sums.clicks OR coalesce(s.bots, 0) <> sums.bots";
 
@@ -73,7 +75,7 @@ impl DifferenceRow {
     }
 }
 
-impl SqliteStore {
+impl<D: Driver> SqlStore<D> {
     pub(crate) async fn reconcile_hours(&self, range: TimeRange) -> Result<Reconciled> {
         let range = range.widened(Step::Hour);
         let from = range.from.max(self.watermark().await?);
@@ -114,42 +116,42 @@ impl SqliteStore {
     }
 
     async fn bounds(&self, from: DateTime<Utc>, rows: i64) -> Result<Bounds> {
-        let query = sqlx::query(self.sql(BOUNDS)).bind(first_id(from).as_bytes().to_vec());
-        let query = query.bind(time_text(from)).bind(rows);
-        let row = query.fetch_one(self.pool()).await.map_err(error::map)?;
-        serde_json::from_str(&json_of(&row))
-            .map_err(|error| error::failed(format!("the hours cannot be read: {error}")))
+        let statement = self.statement(BOUNDS).bind(first_id(from).as_bytes().to_vec());
+        let json = self.read_json(statement.bind(time_text(from)).bind(rows)).await?;
+        serde_json::from_str(&json).map_err(|error| self.failed(format!("the hours cannot be read: {error}")))
     }
 
     async fn mend_hours(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<DifferenceRow>> {
-        let query = sqlx::query(self.sql(HOURS))
+        let statement = self
+            .statement(HOURS)
             .bind(first_id(from).as_bytes().to_vec())
             .bind(first_id(until).as_bytes().to_vec())
             .bind(time_text(from))
             .bind(time_text(until));
-        self.mend(query.fetch_one(self.pool()).await.map_err(error::map)?).await
+        self.mend(statement).await
     }
 
     async fn mend_sums(&self, from: DateTime<Utc>, until: DateTime<Utc>, codes: String) -> Result<Vec<DifferenceRow>> {
-        let query = sqlx::query(self.sql(SUMS)).bind(time_text(from)).bind(time_text(until)).bind(codes);
-        self.mend(query.fetch_one(self.pool()).await.map_err(error::map)?).await
+        self.mend(self.statement(SUMS).bind(time_text(from)).bind(time_text(until)).bind(codes)).await
     }
 
-    /// Mends by counting once more inside the statement that writes: clicks may have come meanwhile.
-    async fn mend(&self, found: sqlx::sqlite::SqliteRow) -> Result<Vec<DifferenceRow>> {
-        let found: Vec<DifferenceRow> = elements(&json_of(&found))?;
+    /// Mends what a statement finds by counting once more inside the statement that writes: clicks may have
+    /// come meanwhile.
+    async fn mend(&self, find: Statement) -> Result<Vec<DifferenceRow>> {
+        let found: Vec<DifferenceRow> = elements(self.driver().backend(), &self.read_json(find).await?)?;
         if !found.is_empty() {
             let batch: Vec<_> = found.iter().map(|row| (row.0.as_str(), row.1.as_deref())).collect();
-            let query = sqlx::query(self.sql(RECOUNT)).bind(to_json(&batch));
-            query.execute(self.writer()).await.map_err(error::map)?;
+            self.write(RECOUNT, vec![to_json(&batch).into()]).await?;
         }
         Ok(found)
     }
 
     async fn watermark(&self) -> Result<DateTime<Utc>> {
-        let text = self.sql("SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'purged_before'");
-        let found: Option<String> = sqlx::query_scalar(text).fetch_optional(self.pool()).await.map_err(error::map)?;
-        Ok(found.as_deref().and_then(parse_time).unwrap_or(DateTime::UNIX_EPOCH))
+        let rows = self
+            .driver()
+            .read(self.statement("SELECT CAST(value AS BLOB) FROM /*prefix*/linkly_meta WHERE key = 'purged_before'"))
+            .await?;
+        Ok(rows.first().and_then(|row| parse_time(&row.text(0)?)).unwrap_or(DateTime::UNIX_EPOCH))
     }
 }
 
@@ -158,11 +160,12 @@ mod tests {
     use linkly_core::{Click, ClickSink, ClickStatsExt, Code, Maintenance, Totals};
 
     use super::*;
+    use crate::rusqlite_driver::Rusqlite;
 
     /// A purge that commits after reconciling has read the watermark.
     #[tokio::test]
     async fn a_purge_meanwhile_does_not_take_the_counts_of_its_hours() {
-        let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
+        let store = Rusqlite::in_memory().await;
         let at: DateTime<Utc> = "2026-01-11T10:20:30.456Z".parse().unwrap();
         let code = Code::new("a").unwrap();
         store.record(&[Click::new(code.clone(), at), Click::new(code.clone(), at)]).await.unwrap();
@@ -174,11 +177,10 @@ mod tests {
         assert!(store.mend_hours(hour, until).await.unwrap().is_empty());
         // Nor when it commits between finding and mending.
         let batch = to_json(&[("a", Some(time_text(hour))), ("a", None)]);
-        store.write(RECOUNT, batch).await.unwrap();
+        store.write(RECOUNT, vec![batch.into()]).await.unwrap();
         assert!(store.mend_sums(hour, until, to_json(&["a"])).await.unwrap().is_empty());
         assert_eq!(store.total(&code).await.unwrap(), Totals::new(2, 0, Some(at)));
-        let hours: i64 =
-            sqlx::query_scalar("SELECT sum(clicks) FROM click_hours").fetch_one(store.pool()).await.unwrap();
-        assert_eq!(hours, 2);
+        let hours = store.statement("SELECT sum(clicks) FROM click_hours");
+        assert_eq!(store.driver().read(hours).await.unwrap()[0].integer(0), Some(2));
     }
 }

@@ -4,6 +4,9 @@
 -- Times are RFC 3339 in UTC with milliseconds, ids are the 16 bytes of a UUID of version 7. The
 -- comment that stands in front of every name is where a configured prefix goes.
 
+-- The first statement, which fails in all but one of the processes that migrate at once.
+CREATE TABLE /*prefix*/linkly_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS /*prefix*/links (
     code TEXT PRIMARY KEY,
     url TEXT NOT NULL,
@@ -14,8 +17,6 @@ CREATE TABLE IF NOT EXISTS /*prefix*/clicks (
     code TEXT NOT NULL,
     clicked_at TEXT NOT NULL
 );
-
-CREATE TABLE /*prefix*/linkly_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- Made once; the row of a retired code stays, so that its code stays taken.
 ALTER TABLE /*prefix*/links ADD COLUMN id BLOB;

@@ -6,15 +6,11 @@
 //! by other programs, under none: those are two walks, which SQLite merges without sorting.
 
 use linkly_core::{Cursor, Error, Link, ListLinks, MAX_PAGE, Order, Page, Result, Scope, Uuid, url_hash};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use crate::error;
+use crate::driver::{Driver, Row, Statement, Value};
+use crate::list_clicks::id_of;
 use crate::rows::{LinkRow, element, link_columns, time_text};
-use crate::store::SqliteStore;
-
-pub(crate) const NEWEST: &str = "sqlite/links/newest/";
-pub(crate) const CODE: &str = "sqlite/links/code/";
+use crate::store::SqlStore;
 
 /// The first key of a domain, and the first behind the last.
 const DOMAINS: (&str, &str) = ("//", "/0");
@@ -27,20 +23,17 @@ pub(crate) fn keys_of(scope: &Scope) -> (&str, String) {
     }
 }
 
-impl SqliteStore {
+impl<D: Driver> SqlStore<D> {
     pub(crate) async fn list_links(&self, query: &ListLinks) -> Result<Page<Link>> {
         let limit = query.limit.clamp(1, MAX_PAGE);
-        let after = after(query)?;
+        let order = if query.order == Order::Newest { "newest" } else { "code" };
+        let kind = format!("{}/links/{order}/", self.driver().backend());
+        let after = after(query, &kind)?;
         let (prefix, end) = keys_of(&query.scope);
         let host = if let Scope::Domain(domain) = &query.scope { domain.host() } else { "" };
-        let built = self.built_sql(list_sql(query, after.as_ref()));
-        let mut asked = sqlx::query(built).bind(i64::from(limit) + 1);
-        asked = match after {
-            None => asked.bind(None::<String>),
-            Some(After::Code(code)) => asked.bind(code),
-            Some(After::Id(id)) => asked.bind(id.as_bytes().to_vec()),
-        };
-        let asked = asked
+        let statement = Statement::new(self.with_prefix(&list_sql(query, after.as_ref())))
+            .bind(i64::from(limit) + 1)
+            .bind(after.map_or(Value::Null, After::into_value))
             .bind(host)
             .bind(query.tag.as_deref())
             .bind(query.url.as_deref().map(url_hash))
@@ -50,35 +43,22 @@ impl SqliteStore {
             .bind(query.search.as_deref().map(str::to_ascii_lowercase))
             .bind(prefix)
             .bind(end);
-        let mut rows = asked.fetch_all(self.pool()).await.map_err(error::map)?;
+        let mut rows = self.driver().read_replica(statement.trimmed()).await?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         // The cursor is the last row's, also when that row is left out.
-        let next = match rows.last().filter(|_| has_more) {
-            None => None,
-            Some(row) => Some(cursor(query.order, row)?),
-        };
-        let mut links = Vec::with_capacity(rows.len());
-        for row in &rows {
-            links.extend(element::<LinkRow>(&text(row, 1)?).and_then(LinkRow::into_link));
-        }
-        Ok(Page::new(links, next))
+        let next =
+            rows.last().filter(|_| has_more).map(|row| Cursor::new(format!("{kind}{}", key_of(query.order, row))));
+        let links = rows.iter().filter_map(|row| element::<LinkRow>(&row.text(1)?)).filter_map(LinkRow::into_link);
+        Ok(Page::new(links.collect(), next))
     }
 }
 
-fn text(row: &SqliteRow, column: usize) -> Result<String> {
-    let bytes: &[u8] = row.try_get(column).map_err(error::map)?;
-    Ok(String::from_utf8_lossy(bytes).into_owned())
-}
-
-fn cursor(order: Order, row: &SqliteRow) -> Result<Cursor> {
-    Ok(Cursor::new(match order {
-        Order::Newest => {
-            let id: &[u8] = row.try_get(0).map_err(error::map)?;
-            format!("{NEWEST}{}", Uuid::from_slice(id).unwrap_or_default())
-        }
-        Order::Code => format!("{CODE}{}", text(row, 0)?),
-    }))
+fn key_of(order: Order, row: &Row) -> String {
+    match order {
+        Order::Newest => id_of(row).to_string(),
+        Order::Code => row.text(0).unwrap_or_default().into_owned(),
+    }
 }
 
 #[derive(Debug)]
@@ -87,11 +67,19 @@ pub(crate) enum After {
     Code(String),
 }
 
-fn after(query: &ListLinks) -> Result<Option<After>> {
+impl After {
+    fn into_value(self) -> Value {
+        match self {
+            Self::Id(id) => id.as_bytes().to_vec().into(),
+            Self::Code(code) => code.into(),
+        }
+    }
+}
+
+fn after(query: &ListLinks, kind: &str) -> Result<Option<After>> {
     let Some(cursor) = &query.after else {
         return Ok(None);
     };
-    let kind = if query.order == Order::Newest { NEWEST } else { CODE };
     let key = cursor.as_str().strip_prefix(kind);
     let key = key.ok_or_else(|| Error::invalid("cursor", "it is not one of this list in this order"))?;
     Ok(Some(match query.order {
@@ -120,14 +108,16 @@ pub(crate) fn list_sql(query: &ListLinks, after: Option<&After>) -> String {
             let conditions: Vec<_> =
                 [filters.as_str(), range.as_str(), hash].into_iter().filter(|c| !c.is_empty()).collect();
             arms.push(format!(
-                "SELECT {key} AS k, json_array(0, {}) FROM {from} WHERE {}",
+                "SELECT {key} AS k, CAST(json_array(0, {}) AS BLOB) AS link FROM {from} WHERE {}",
                 link_columns!(),
                 conditions.join(" AND ")
             ));
         }
     }
     let direction = if query.order == Order::Newest { "DESC" } else { "ASC" };
-    format!("{} ORDER BY k {direction} LIMIT ?1", arms.join(" UNION ALL "))
+    // The key is ordered as it is stored, and leaves as bytes.
+    let page = format!("{} ORDER BY k {direction} LIMIT ?1", arms.join(" UNION ALL "));
+    format!("SELECT CAST(k AS BLOB), link FROM ({page})")
 }
 
 /// What holds for every walk.
@@ -195,4 +185,26 @@ fn ranges(query: &ListLinks, key: &str, after: Option<&After>) -> Vec<String> {
 
 fn url_walks(query: &ListLinks) -> &'static [&'static str] {
     if query.url.is_some() { &["l.url_hash = ?5", "l.url_hash IS NULL"] } else { &[""] }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkly_core::Domain;
+
+    use super::*;
+
+    /// SQLite walks from one bound alone and looks at the others row by row: with two of them, a later page
+    /// would walk through all pages before it.
+    #[test]
+    fn a_later_page_begins_at_its_cursor() {
+        let domain = Domain::new("d1.com").unwrap();
+        for (scope, cursor) in [(Scope::Plain, "c1"), (Scope::Domain(domain), "//d1.com/c1"), (Scope::All, "c1")] {
+            for tag in [None, Some("t1".to_owned())] {
+                let mut query = ListLinks::new(scope.clone()).with_order(Order::Code);
+                query.tag = tag;
+                let sql = list_sql(&query, Some(&After::Code(cursor.to_owned())));
+                assert!(sql.contains("> ?2") && !sql.contains(">= "), "{sql}");
+            }
+        }
+    }
 }

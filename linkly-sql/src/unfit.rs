@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 
 use linkly_core::{Code, Folding, Result, Target, TargetParts, Uuid, url_hash};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
-use crate::error;
+use crate::driver::{Driver, Row};
 use crate::rows::to_json;
-use crate::store::SqliteStore;
+use crate::store::SqlStore;
 
 /// How many rows that were there before are read at once.
 const CHUNK: i64 = 1_000;
@@ -18,7 +16,7 @@ const CHUNK: i64 = 1_000;
 const EXAMPLES: usize = 5;
 
 /// What a migration found in a database that had links and clicks before. Kept in the database, so that
-/// every later [`SqliteStore::migrate`] returns it again.
+/// every later [`SqlStore::migrate`] returns it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MigrationReport {
@@ -44,86 +42,79 @@ pub struct Unfit {
     pub examples: Vec<String>,
 }
 
-/// Looks at the rows that were there before, a chunk at a time, and gives the links the hash of their URL.
-pub(crate) async fn look_at_rows(store: &SqliteStore, connection: &mut SqliteConnection) -> Result<MigrationReport> {
-    let mut findings = Findings { folding: store.config().folding.unwrap_or_default(), ..Findings::default() };
-    look_at_links(store, connection, &mut findings).await.map_err(error::map)?;
-    look_at_clicks(store, connection, &mut findings).await.map_err(error::map)?;
+/// The links up to `?2` behind `?1`.
+const LINKS: &str = "
+    SELECT rowid, CAST(code AS BLOB), CAST(url AS BLOB), CAST(created_at AS BLOB), updated_at IS NOT NULL, version
+    FROM /*prefix*/links WHERE rowid > ?1 AND rowid <= ?2 ORDER BY rowid LIMIT ?3";
+/// By version: the URL of a link that was changed meanwhile is another.
+const HASH: &str = "
+    UPDATE /*prefix*/links AS l SET url_hash = j.value ->> 1 FROM json_each(?1) AS j
+    WHERE l.rowid = j.value ->> 0 AND l.version = j.value ->> 2 AND l.url_hash IS NULL";
+const CLICKS: &str = "SELECT count(*), count(event_id) FROM /*prefix*/clicks WHERE id <= ?1";
+const UNREAD: &str = "
+    SELECT CAST(clicked_at AS BLOB) FROM /*prefix*/clicks WHERE event_id IS NULL AND id <= ?1 LIMIT ?2";
+const CODES: &str = "
+    SELECT CAST(code AS BLOB), clicks FROM /*prefix*/link_stats WHERE code >= CAST(?1 AS TEXT) ORDER BY code LIMIT ?2";
+
+/// Looks at the rows that were there before, up to the number of a link and that of a click, a chunk at a
+/// time, and gives the links the hash of their URL. Doing it again changes nothing.
+pub(crate) async fn look_at_rows<D: Driver>(
+    store: &SqlStore<D>,
+    folding: Folding,
+    (link, click): (i64, i64),
+) -> Result<MigrationReport> {
+    let mut findings = Findings { folding, ..Findings::default() };
+    look_at_links(store, link, &mut findings).await?;
+    look_at_clicks(store, click, &mut findings).await?;
     let report = findings.into_report();
-    if report.links + report.clicks > 0 {
-        tracing::info!(links = report.links, clicks = report.clicks, "a database that was there before was upgraded");
-    }
+    tracing::info!(links = report.links, clicks = report.clicks, "a database that was there before was upgraded");
     for unfit in &report.unfit {
         tracing::warn!(what = unfit.what, rows = unfit.rows, examples = ?unfit.examples, "{}", unfit.consequence);
     }
     Ok(report)
 }
 
-async fn look_at_links(
-    store: &SqliteStore,
-    connection: &mut SqliteConnection,
-    findings: &mut Findings,
-) -> sqlx::Result<()> {
-    let read = store.sql(
-        "SELECT rowid, CAST(code AS BLOB), CAST(url AS BLOB), CAST(created_at AS BLOB), updated_at IS NOT NULL \
-         FROM /*prefix*/links WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
-    );
-    let write = store.sql(
-        "UPDATE /*prefix*/links AS l SET url_hash = j.value ->> 1 FROM json_each(?1) AS j WHERE l.rowid = j.value ->> 0",
-    );
+async fn look_at_links<D: Driver>(store: &SqlStore<D>, until: i64, findings: &mut Findings) -> Result<()> {
     let mut last = i64::MIN;
     loop {
-        let rows = sqlx::query(read.clone()).bind(last).bind(CHUNK).fetch_all(&mut *connection).await?;
+        let rows = store.driver().write_returning(store.statement(LINKS).bind(last).bind(until).bind(CHUNK)).await?;
         let mut hashes = Vec::with_capacity(rows.len());
         for row in &rows {
-            last = row.try_get(0)?;
-            let text = |column: usize| -> sqlx::Result<Option<String>> {
-                let bytes: Option<&[u8]> = row.try_get(column)?;
-                Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-            };
-            let url = text(2)?.unwrap_or_default();
-            hashes.push((last, url_hash(&url)));
-            findings.link(text(1)?.as_deref(), &url, &text(3)?.unwrap_or_default(), row.try_get(4)?);
+            last = row.integer(0).unwrap_or(until);
+            let url = row.text(2).unwrap_or_default();
+            hashes.push((last, url_hash(&url), row.integer(5)));
+            let has_time = row.integer(4) == Some(1);
+            findings.link(row.text(1).as_deref(), &url, &row.text(3).unwrap_or_default(), has_time);
         }
         if rows.is_empty() {
             return Ok(());
         }
-        sqlx::query(write.clone()).bind(to_json(&hashes)).execute(&mut *connection).await?;
+        store.write(HASH, vec![to_json(&hashes).into()]).await?;
     }
 }
 
-async fn look_at_clicks(
-    store: &SqliteStore,
-    connection: &mut SqliteConnection,
-    findings: &mut Findings,
-) -> sqlx::Result<()> {
-    let count = store.sql("SELECT count(*), count(event_id) FROM /*prefix*/clicks");
-    let (all, read): (i64, i64) = sqlx::query_as(count).fetch_one(&mut *connection).await?;
-    findings.report.clicks = all.cast_unsigned();
+async fn look_at_clicks<D: Driver>(store: &SqlStore<D>, until: i64, findings: &mut Findings) -> Result<()> {
+    let rows = store.driver().write_returning(store.statement(CLICKS).bind(until)).await?;
+    let count = |column| rows.first().and_then(|row| row.integer(column)).unwrap_or(0).cast_unsigned();
+    let (all, read) = (count(0), count(1));
+    findings.report.clicks = all;
     if all > read {
-        let examples =
-            store.sql("SELECT CAST(clicked_at AS BLOB) FROM /*prefix*/clicks WHERE event_id IS NULL LIMIT 5");
-        let examples: Vec<Vec<u8>> = sqlx::query_scalar(examples).fetch_all(&mut *connection).await?;
-        findings.unread_clicks.rows = (all - read).cast_unsigned();
+        let examples = store.statement(UNREAD).bind(until).bind(EXAMPLES as i64);
+        findings.unread_clicks.rows = all - read;
         findings.unread_clicks.examples =
-            examples.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+            store.driver().write_returning(examples).await?.into_iter().map(Row::into_text).collect();
     }
-    let codes = store.sql(
-        "SELECT CAST(code AS BLOB), clicks FROM /*prefix*/link_stats WHERE code >= CAST(?1 AS TEXT) \
-         ORDER BY code LIMIT ?2",
-    );
     let mut from: Vec<u8> = Vec::new();
     loop {
-        let rows = sqlx::query(codes.clone()).bind(from.clone()).bind(CHUNK).fetch_all(&mut *connection).await?;
-        for row in &rows {
-            from = row.try_get(0)?;
-            findings.clicked_code(&String::from_utf8_lossy(&from), row.try_get(1)?);
-        }
-        if rows.is_empty() {
+        let rows = store.driver().write_returning(store.statement(CODES).bind(from.clone()).bind(CHUNK)).await?;
+        let Some(last) = rows.last() else {
             return Ok(());
-        }
+        };
         // The next text in the order of bytes.
-        from.push(0);
+        from = [last.bytes(0).unwrap_or_default(), &[0]].concat();
+        for row in &rows {
+            findings.clicked_code(&row.text(0).unwrap_or_default(), row.integer(1).unwrap_or(0));
+        }
     }
 }
 

@@ -2,18 +2,14 @@
 //!
 //! A batch goes in as one parameter and an answer comes out as one row, or one column, of JSON. Through
 //! sqlx a row of several columns costs 4.2 µs (each value is duplicated, each row passes a channel and
-//! wakes its reader), the same as an element of one array 2.0.
-
-use std::borrow::Cow;
+//! wakes its reader), the same as an element of one array 2.0. Over HTTP each value is an object.
 
 use linkly_core::chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use linkly_core::{
-    Click, Code, Error, Link, Metadata, RedirectStatus, Result, Target, TargetParts, Uuid, time_of, url_hash,
-};
+use linkly_core::{Code, Error, Link, Metadata, RedirectStatus, Result, Target, TargetParts, Uuid, time_of, url_hash};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+
+use crate::error;
 
 /// A time as it is stored. Years that RFC 3339 cannot write become its first or last moment.
 pub(crate) fn time_text(at: DateTime<Utc>) -> String {
@@ -45,20 +41,14 @@ pub(crate) fn read_code(text: Option<&str>) -> Option<Code> {
     code
 }
 
-/// The first column of a row. Text that is not UTF-8 is read with replacement characters: it fails the
-/// rules of its own field, and not the batch.
-pub(crate) fn json_of(row: &SqliteRow) -> Cow<'_, str> {
-    String::from_utf8_lossy(row.try_get::<&[u8], _>(0).unwrap_or_default())
-}
-
 /// The elements of an array of rows. One that does not fit its type was written by another program: it
 /// is left out with a warning, and does not fail the others.
-pub(crate) fn elements<T: DeserializeOwned>(json: &str) -> Result<Vec<T>> {
+pub(crate) fn elements<T: DeserializeOwned>(backend: &'static str, json: &str) -> Result<Vec<T>> {
     if let Ok(rows) = serde_json::from_str(json) {
         return Ok(rows);
     }
     let rows: Vec<serde_json::Value> = serde_json::from_str(json)
-        .map_err(|error| crate::error::failed(format!("an answer is not the JSON that was asked for: {error}")))?;
+        .map_err(|found| error::failed(backend, format!("an answer is not the JSON that was asked for: {found}")))?;
     Ok(rows.into_iter().filter_map(element_of).collect())
 }
 
@@ -91,6 +81,7 @@ impl Serialize for Hex {
     }
 }
 
+/// A time as it is stored.
 struct Time(DateTime<Utc>);
 
 impl Serialize for Time {
@@ -116,16 +107,7 @@ macro_rules! link_columns {
     };
 }
 
-/// The columns of a [`ClickRow`].
-macro_rules! click_columns {
-    () => {
-        "hex(c.event_id), CAST(c.code AS TEXT), c.clicked_at, hex(c.link_id), c.bot, c.visitor, \
-         CAST(c.referrer AS TEXT), CAST(c.browser AS TEXT), CAST(c.os AS TEXT), CAST(c.device AS TEXT), \
-         CAST(c.country AS TEXT)"
-    };
-}
-
-pub(crate) use {click_columns, link_columns, target_columns};
+pub(crate) use {link_columns, target_columns};
 
 #[derive(Deserialize)]
 pub(crate) struct TargetRow {
@@ -270,38 +252,4 @@ pub(crate) fn check_link(link: &Link) -> Result<()> {
     check_time("updated_at", link.updated_at)?;
     link.active_from.map_or(Ok(()), |at| check_time("active_from", at))?;
     link.expires_at.map_or(Ok(()), |at| check_time("expires_at", at))
-}
-
-#[derive(Deserialize)]
-pub(crate) struct ClickRow {
-    pub(crate) id: String,
-    code: Option<String>,
-    clicked_at: String,
-    link_id: Option<String>,
-    bot: i64,
-    visitor: Option<i64>,
-    referrer: Option<String>,
-    browser: Option<String>,
-    os: Option<String>,
-    device: Option<String>,
-    country: Option<String>,
-}
-
-impl ClickRow {
-    /// The click; `None`, with a warning, when its code is not one.
-    pub(crate) fn into_click(self) -> Option<Click> {
-        let code = read_code(self.code.as_deref())?;
-        let id = read_id(&self.id)?;
-        let clicked_at = parse_time(&self.clicked_at).or_else(|| time_of(id))?;
-        let mut click = Click::with_id(id, code, clicked_at);
-        click.link_id = self.link_id.as_deref().and_then(read_id);
-        click.bot = self.bot != 0;
-        click.visitor = self.visitor.map(i64::cast_unsigned);
-        click.referrer = self.referrer;
-        click.browser = self.browser.map(Cow::Owned);
-        click.os = self.os.map(Cow::Owned);
-        click.device = self.device.map(Cow::Owned);
-        click.country = self.country;
-        Some(click)
-    }
 }

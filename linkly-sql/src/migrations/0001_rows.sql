@@ -30,3 +30,12 @@ INSERT INTO /*prefix*/link_stats (code, clicks, bots, last_clicked_at)
 INSERT INTO /*prefix*/click_hours (code, hour, clicks, bots)
     SELECT code, substr(clicked_at, 1, 13) || ':00:00.000Z', count(*), sum(bot)
     FROM /*prefix*/clicks WHERE event_id IS NOT NULL GROUP BY 1, 2;
+
+-- Which rows were there before, for the pass over them that is not SQL: the highest number of a link and of
+-- a click. Where there were none, the report of that pass is known already.
+INSERT INTO /*prefix*/linkly_meta (key, value)
+    SELECT 'rows_before', json_array(coalesce((SELECT max(rowid) FROM /*prefix*/links), 0),
+        coalesce((SELECT max(id) FROM /*prefix*/clicks), 0));
+INSERT INTO /*prefix*/linkly_meta (key, value)
+    SELECT 'migration_report', '{"links":0,"clicks":0,"unfit":[]}'
+    WHERE NOT EXISTS (SELECT 1 FROM /*prefix*/links) AND NOT EXISTS (SELECT 1 FROM /*prefix*/clicks);
