@@ -24,13 +24,23 @@ const RELEASED: TimeDelta = TimeDelta::days(30);
 /// How many of those one call of `optimize` forgets.
 const FORGOTTEN: i64 = 10_000;
 
-/// The log's bounds and a page of it, of one moment.
+/// How many clicks of other programs one call adopts.
+const ADOPTED: i64 = 10_000;
+
+/// The log's bounds, a page of it, and whether there are clicks to adopt, of one moment.
 pub(crate) const CHANGES: &str = "
     SELECT CAST(json_array((SELECT CAST(value AS TEXT) FROM /*prefix*/linkly_meta WHERE key = 'database'),
         (SELECT min(seq) FROM /*prefix*/link_changes), (SELECT max(seq) FROM /*prefix*/link_changes),
         (SELECT json_group_array(json_array(seq, code))
-            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT ?2)))
+            FROM (SELECT seq, CAST(code AS TEXT) AS code FROM /*prefix*/link_changes WHERE seq > ?1 ORDER BY seq LIMIT ?2)),
+        EXISTS (SELECT 1 FROM /*prefix*/clicks INDEXED BY /*prefix*/clicks_new WHERE event_id IS NULL
+            AND id > (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'adopted')))
         AS BLOB)";
+
+pub(crate) const ADOPT: &str = "
+    INSERT INTO /*prefix*/linkly_adopt (id) SELECT id FROM /*prefix*/clicks INDEXED BY /*prefix*/clicks_new
+    WHERE event_id IS NULL AND id > (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'adopted')
+    ORDER BY id LIMIT ?1";
 
 const RAISE_WATERMARK: &str = "
     INSERT INTO /*prefix*/linkly_meta (key, value) VALUES ('purged_before', ?1)
@@ -62,13 +72,22 @@ pub(crate) const FORGET: &str = "
     DELETE FROM /*prefix*/released_links WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
 #[derive(Deserialize)]
-struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>);
+struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>, u8);
 
 #[derive(Deserialize)]
 struct ExpiredRow(String, String, u32);
 
+impl<D: Driver> SqlStore<D> {
+    /// Counts clicks that other programs wrote since the last time, as many as a call may.
+    async fn adopt_clicks(&self) -> Result<()> {
+        self.write(ADOPT, vec![ADOPTED.into()]).await?;
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl<D: Driver> Maintenance for SqlStore<D> {
+    /// Also counts clicks that other programs wrote.
     async fn changes(&self, after: Option<&ChangeCursor>) -> Result<Changes> {
         let asked = after.and_then(|cursor| cursor.as_str().split_once('.'));
         let asked =
@@ -77,8 +96,14 @@ impl<D: Driver> Maintenance for SqlStore<D> {
         let behind = asked.map_or(i64::MAX, |(_, seq)| seq);
         let json = self.read_json(self.statement(CHANGES).bind(behind).bind(PAGE as i64 + 1)).await?;
         let row = serde_json::from_str(&json);
-        let ChangesRow(database, first, last, mut rows) =
+        let ChangesRow(database, first, last, mut rows, has_new_clicks) =
             row.map_err(|error| self.failed(format!("the change log cannot be read: {error}")))?;
+        if has_new_clicks == 1
+            && let Err(error) = self.adopt_clicks().await
+        {
+            // The changes are known all the same.
+            tracing::warn!(%error, "clicks of other programs are not counted yet");
+        }
         let (database, end) = (database.unwrap_or_default(), last.unwrap_or(0));
         let cursor = |seq: i64| ChangeCursor::new(format!("{database}.{seq}"));
         let Some(after) = after else {
@@ -150,10 +175,11 @@ impl<D: Driver> Maintenance for SqlStore<D> {
         self.reconcile_hours(range).await
     }
 
-    /// Also makes the hashes by which links are found by URL for links that other programs wrote, and
+    /// Also counts clicks that other programs wrote, makes the hashes by which links are found by URL for links that other programs wrote, and
     /// forgets the ids of links that were released more than 30 days ago: only until then is deleting one
     /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out.
     async fn optimize(&self) -> Result<()> {
+        self.adopt_clicks().await?;
         let mut hashes = Vec::new();
         for row in self.driver().read(self.statement(UNHASHED).bind(HASHES)).await? {
             // One that is not UTF-8 is no URL.

@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
         ("0001_rows.sql", include_str!("migrations/0001_rows.sql")),
         ("0001_indexes.sql", include_str!("migrations/0001_indexes.sql")),
         ("0001_triggers.sql", include_str!("migrations/0001_triggers.sql")),
+        ("0001_adopt.sql", include_str!("migrations/0001_adopt.sql")),
         ("0001_record.sql", include_str!("migrations/0001_record.sql")),
         ("0001_batches.sql", include_str!("migrations/0001_batches.sql")),
     ],

@@ -8,6 +8,8 @@ CREATE INDEX /*prefix*/links_expiry ON /*prefix*/links (expires_at)
 CREATE INDEX /*prefix*/link_tags_id ON /*prefix*/link_tags (tag, id);
 CREATE INDEX /*prefix*/link_tags_domain ON /*prefix*/link_tags (tag, domain, id);
 CREATE UNIQUE INDEX /*prefix*/clicks_event ON /*prefix*/clicks (event_id);
--- Clicks whose time cannot be read: few or none, so this index costs nothing.
+-- Clicks without event id, those that are not adopted yet and those whose time cannot be read: few or none, so
+-- these indexes cost nothing.
+CREATE INDEX /*prefix*/clicks_new ON /*prefix*/clicks (id) WHERE event_id IS NULL;
 CREATE INDEX /*prefix*/clicks_unread ON /*prefix*/clicks (code) WHERE event_id IS NULL;
 CREATE INDEX /*prefix*/click_hours_hour ON /*prefix*/click_hours (hour, code);

@@ -21,6 +21,9 @@ CREATE TRIGGER /*prefix*/linkly_record_batch INSTEAD OF INSERT ON /*prefix*/link
         WHERE EXISTS (SELECT 1 FROM /*prefix*/released_links)
         AND EXISTS (SELECT 1 FROM json_each(NEW.dictionary) AS d CROSS JOIN /*prefix*/released_links AS r
             WHERE r.id = unhex(d.value ->> 1));
+    INSERT INTO /*prefix*/linkly_adopt (id) SELECT id FROM /*prefix*/clicks INDEXED BY /*prefix*/clicks_new
+        WHERE event_id IS NULL AND id > (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'adopted')
+        ORDER BY id LIMIT 1000;
     INSERT INTO /*prefix*/clicks (event_id, code, clicked_at, link_id, bot, visitor, referrer, browser, os, device, country)
         SELECT substr(NEW.ids, e.key * 16 + 1, 16), d.code, CAST(substr(NEW.times, e.key * 24 + 1, 24) AS TEXT),
             d.link_id, d.bot, CASE WHEN NEW.visitors IS NOT NULL

@@ -39,3 +39,5 @@ INSERT INTO /*prefix*/linkly_meta (key, value)
 INSERT INTO /*prefix*/linkly_meta (key, value)
     SELECT 'migration_report', '{"links":0,"clicks":0,"unfit":[]}'
     WHERE NOT EXISTS (SELECT 1 FROM /*prefix*/links) AND NOT EXISTS (SELECT 1 FROM /*prefix*/clicks);
+-- The clicks up to here have been looked at.
+INSERT INTO /*prefix*/linkly_meta (key, value) SELECT 'adopted', coalesce(max(id), 0) FROM /*prefix*/clicks;

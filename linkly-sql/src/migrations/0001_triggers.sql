@@ -66,27 +66,3 @@ END;
 CREATE TRIGGER /*prefix*/link_changes_trimmed AFTER INSERT ON /*prefix*/link_changes WHEN NEW.seq % 1000 = 0 BEGIN
     DELETE FROM /*prefix*/link_changes WHERE seq <= NEW.seq - 100000;
 END;
-
--- A click that came with code and time alone is counted like any other. Its time is read as those of the
--- rows that were there before; one that cannot be read stays without event id, and is not counted.
-CREATE TRIGGER /*prefix*/clicks_counted AFTER INSERT ON /*prefix*/clicks WHEN NEW.event_id IS NULL BEGIN
-    UPDATE /*prefix*/clicks SET (clicked_at, event_id) = (
-        SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ms / 1000.0, 'unixepoch'),
-            unhex(printf('%012x7000%016x', ms, NEW.id | -9223372036854775808))
-        FROM (SELECT CASE WHEN NEW.clicked_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-                THEN CAST(round(unixepoch(NEW.clicked_at, 'subsec') * 1000) AS INTEGER) END AS ms LIMIT 1)
-        WHERE ms BETWEEN 0 AND 253402300799999
-        UNION ALL SELECT NEW.clicked_at, NULL LIMIT 1)
-    WHERE id = NEW.id;
-    SELECT RAISE(ABORT, 'linkly: the click is older than what was purged')
-        FROM /*prefix*/clicks WHERE id = NEW.id AND event_id IS NOT NULL
-            AND clicked_at < (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'purged_before');
-    INSERT INTO /*prefix*/link_stats (code, clicks, bots, last_clicked_at)
-        SELECT code, 1, bot, clicked_at FROM /*prefix*/clicks WHERE id = NEW.id AND event_id IS NOT NULL
-        ON CONFLICT (code) DO UPDATE SET clicks = clicks + 1, bots = bots + excluded.bots,
-            last_clicked_at = max(coalesce(last_clicked_at, ''), excluded.last_clicked_at);
-    INSERT INTO /*prefix*/click_hours (code, hour, clicks, bots)
-        SELECT code, substr(clicked_at, 1, 13) || ':00:00.000Z', 1, bot
-        FROM /*prefix*/clicks WHERE id = NEW.id AND event_id IS NOT NULL
-        ON CONFLICT (code, hour) DO UPDATE SET clicks = clicks + 1, bots = bots + excluded.bots;
-END;
