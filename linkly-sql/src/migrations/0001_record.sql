@@ -11,7 +11,8 @@
 -- highest id before.
 --
 -- Never INSERT OR IGNORE: it also drops a row that breaks NOT NULL, which is an acknowledged click lost. The
--- LIMIT keeps the dictionary from being read again for each row.
+-- LIMIT keeps the dictionary from being read again for each row. Nothing before the rows reads `clicks`, or SQLite
+-- puts the rows aside before it inserts them.
 CREATE VIEW /*prefix*/linkly_record (ids, times, visitors, entries, dictionary, hours, oldest, mark) AS
     SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER /*prefix*/linkly_record_batch INSTEAD OF INSERT ON /*prefix*/linkly_record BEGIN
@@ -21,9 +22,6 @@ CREATE TRIGGER /*prefix*/linkly_record_batch INSTEAD OF INSERT ON /*prefix*/link
         WHERE EXISTS (SELECT 1 FROM /*prefix*/released_links)
         AND EXISTS (SELECT 1 FROM json_each(NEW.dictionary) AS d CROSS JOIN /*prefix*/released_links AS r
             WHERE r.id = unhex(d.value ->> 1));
-    INSERT INTO /*prefix*/linkly_adopt (id) SELECT id FROM /*prefix*/clicks INDEXED BY /*prefix*/clicks_new
-        WHERE event_id IS NULL AND id > (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'adopted')
-        ORDER BY id LIMIT 1000;
     INSERT INTO /*prefix*/clicks (event_id, code, clicked_at, link_id, bot, visitor, referrer, browser, os, device, country)
         SELECT substr(NEW.ids, e.key * 16 + 1, 16), d.code, CAST(substr(NEW.times, e.key * 24 + 1, 24) AS TEXT),
             d.link_id, d.bot, CASE WHEN NEW.visitors IS NOT NULL
@@ -38,6 +36,9 @@ CREATE TRIGGER /*prefix*/linkly_record_batch INSTEAD OF INSERT ON /*prefix*/link
         ON CONFLICT (event_id) DO NOTHING;
     INSERT INTO /*prefix*/linkly_count (hours, mark, all_new)
         VALUES (NEW.hours, NEW.mark, NEW.hours IS NOT NULL AND changes() = json_array_length(NEW.entries));
+    INSERT INTO /*prefix*/linkly_adopt (id) SELECT id FROM /*prefix*/clicks INDEXED BY /*prefix*/clicks_new
+        WHERE event_id IS NULL AND id > (SELECT value FROM /*prefix*/linkly_meta WHERE key = 'adopted')
+        ORDER BY id LIMIT 1000;
 END;
 
 -- Raises the counts by `hours` when every row was new, else by the rows above the mark: those that were.
