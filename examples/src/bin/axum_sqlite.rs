@@ -7,12 +7,14 @@
 //! `LINKLY_ADDR` (127.0.0.1:3111) and `DATABASE_URL` (sqlite:./data/linkly.db) say where, `RUST_LOG` (warn)
 //! how much is logged: `debug` shows each link that is created and resolved.
 
+use std::convert::Infallible;
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, Request, State};
-use axum::http::header::{HeaderName, LOCATION, REFERER, USER_AGENT};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::header::{LOCATION, REFERER, USER_AGENT};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -64,16 +66,14 @@ async fn create(State(linkly): State<Linkly>, body: Result<Json<NewLink>, JsonRe
 async fn follow(
     State(linkly): State<Linkly>,
     code: Result<Path<String>, PathRejection>,
-    request: Request,
+    visitor: Visitor,
 ) -> Result<Response, Failure> {
     let Path(code) = code?;
-    let (request, _) = request.into_parts();
-    let text = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
     let context = VisitContext::new()
-        .with_head(request.method == Method::HEAD)
-        .with_query(request.uri.query())
-        .with_referrer(text(REFERER))
-        .with_user_agent(text(USER_AGENT));
+        .with_head(visitor.head)
+        .with_query(visitor.query.as_deref())
+        .with_referrer(text(&visitor.referrer))
+        .with_user_agent(text(&visitor.user_agent));
     match linkly.visit(&code, &context).await? {
         Visit::Redirect { status, location, .. } => {
             let location = HeaderValue::from_str(location.as_str()).map_err(Failure::internal)?;
@@ -103,6 +103,31 @@ async fn stats(
         "bots": totals.bots,
         "last_clicked_at": totals.last_clicked_at,
     })))
+}
+
+/// What a click is told of its request. Headers share the request's memory.
+struct Visitor {
+    head: bool,
+    query: Option<String>,
+    referrer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(request: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            head: request.method == Method::HEAD,
+            query: request.uri.query().map(str::to_owned),
+            referrer: request.headers.get(REFERER).cloned(),
+            user_agent: request.headers.get(USER_AGENT).cloned(),
+        })
+    }
+}
+
+fn text(header: &Option<HeaderValue>) -> Option<&str> {
+    header.as_ref()?.to_str().ok()
 }
 
 /// An error as this API answers it: a status and `{"error": …}`.
