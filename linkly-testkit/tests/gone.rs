@@ -32,7 +32,10 @@ struct LeftBehind {
 impl Starter {
     /// Runs a test of this file again, and waits until it has started its servers.
     fn of(test: &str) -> Self {
-        let mut process = Command::new(std::env::current_exe().expect("a test is a file"))
+        // Whoever started these tests may have had it ignore the signal of Ctrl-C, as shells have background jobs.
+        let mut process = Command::new("env")
+            .arg("--default-signal=INT")
+            .arg(std::env::current_exe().expect("a test is a file"))
             .args(["--exact", test, "--nocapture"])
             .env(STARTS_SERVERS, "")
             .stdin(Stdio::piped())
