@@ -8,8 +8,8 @@ use super::capture::Chunk;
 use super::enrich::Enricher;
 use super::group::Outcome;
 use super::queue::{Batch, InFlight, Shared, State};
-use super::{DeadLetter, RecorderMetrics, RecorderReport};
-use crate::{Click, Error, Result};
+use super::{RecorderMetrics, RecorderReport};
+use crate::{Click, DeadLetter, Error, Result};
 
 /// The counts that are not the queue's.
 #[derive(Clone, Copy, Debug, Default)]

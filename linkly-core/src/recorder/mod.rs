@@ -9,9 +9,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{ClickSink, Error, Result};
+use crate::{ClickSink, DeadLetter, Error, Result};
 
-mod bisect;
 mod bots;
 mod capture;
 mod config;
@@ -32,7 +31,6 @@ mod tests;
 
 pub use capture::Capture;
 pub use config::{Acknowledge, Overflow, RecorderConfig};
-pub use dead_letters::DeadLetter;
 pub use metrics::{RecorderMetrics, RecorderReport};
 pub use user_agent::is_bot;
 pub use visitor::VisitorHash;
