@@ -14,7 +14,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_gr
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 use linkly_benches::{Codes, Paired, Shape, time_on_threads};
-use linkly_cache::MemoryCache;
+use linkly_cache::{MemoryCache, Tiered};
 use linkly_core::{
     Cache, CacheExt, Clock, Code, Config, Entry, Linkly, MemoryStore, Resolution, SystemClock, Target, TargetParts,
     Tick, Uuid,
@@ -92,20 +92,26 @@ fn hits(criterion: &mut Criterion) {
     let links = links();
     let raw = raw(&links);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (cache, now): (Arc<dyn Cache>, _) = (Arc::new(runtime.block_on(cache(&links))), SystemClock.tick());
+    let (near, now) = (Arc::new(runtime.block_on(cache(&links))), SystemClock.tick());
+    // On the very same cache in memory.
+    let tiered: Arc<dyn Cache> = Arc::new(Tiered::new(near.clone(), MemoryCache::new()));
+    let cache: Arc<dyn Cache> = near;
     let linkly = runtime.block_on(linkly(&links));
     let raw = |code: &str| black_box(raw.get(code)).is_some();
     let peek = |code: &str| black_box(cache.peek(code, now)).is_some();
+    let tiered = |code: &str| black_box(tiered.peek(code, now)).is_some();
     let resolve = |code: &str| resolves(&linkly, code);
 
     let mut group = criterion.benchmark_group("hit");
     measure(&mut group, "raw", raw);
     measure(&mut group, "peek", peek);
+    measure(&mut group, "tiered", tiered);
     measure(&mut group, "resolve", resolve);
     group.finish();
 
     if !std::env::args().any(|arg| arg == "--test") {
         ratios("peek", raw, peek);
+        ratios("tiered beside peek", peek, tiered);
         ratios("resolve", raw, resolve);
     }
 }

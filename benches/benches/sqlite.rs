@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use linkly_benches::{Codes, Paired, Shape};
-use linkly_core::{Config, Linkly, NewLink, Resolution};
+use linkly_benches::{Codes, Paired, Shape, resolve_on_tasks};
+use linkly_core::{Config, Linkly, NewLink};
 use linkly_store_sqlite::SqliteStore;
 use rusqlite::Connection;
-use tokio::runtime::Runtime;
 
 const LINKS: usize = 100_000;
 const SEED: u64 = 1;
@@ -50,28 +49,6 @@ fn raw(connection: &Connection, codes: &Codes, first: usize) -> Duration {
     start.elapsed()
 }
 
-/// How long 64 tasks take for as many, each asking for one after the other.
-fn ours(runtime: &Runtime, linkly: &Linkly, codes: &Arc<Codes>, first: usize) -> Duration {
-    runtime.block_on(async {
-        let start = Instant::now();
-        let tasks: Vec<_> = (0..TASKS)
-            .map(|task| {
-                let (linkly, codes) = (linkly.clone(), codes.clone());
-                tokio::spawn(async move {
-                    for i in (first + task..first + CODES).step_by(TASKS) {
-                        let found = linkly.resolve(codes.get(i)).await.unwrap();
-                        assert!(matches!(found, Resolution::Found(_)), "{}", codes.get(i));
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        start.elapsed()
-    })
-}
-
 fn misses(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("linkly.db");
@@ -86,6 +63,7 @@ fn misses(criterion: &mut Criterion) {
     });
     let connection = Connection::open(&file).unwrap();
     let codes = Arc::new(Codes::drawn(LINKS, Shape::Uniform, SEED));
+    let ours = |first| runtime.block_on(resolve_on_tasks(&linkly, &codes, TASKS, first, CODES));
 
     let mut group = criterion.benchmark_group("miss");
     group.throughput(Throughput::Elements(CODES as u64));
@@ -105,7 +83,7 @@ fn misses(criterion: &mut Criterion) {
             (0..times)
                 .map(|_| {
                     first += CODES;
-                    ours(&runtime, &linkly, &codes, first)
+                    ours(first)
                 })
                 .sum()
         });
@@ -113,11 +91,7 @@ fn misses(criterion: &mut Criterion) {
     group.finish();
 
     if !std::env::args().any(|arg| arg == "--test") {
-        let paired = Paired::measure(
-            100,
-            |n| raw(&connection, &codes, 2 * n * CODES),
-            |n| ours(&runtime, &linkly, &codes, (2 * n + 1) * CODES),
-        );
+        let paired = Paired::measure(100, |n| raw(&connection, &codes, 2 * n * CODES), |n| ours((2 * n + 1) * CODES));
         println!("miss/64 tasks: {}", paired.per(CODES as u64));
     }
 }

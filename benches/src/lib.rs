@@ -2,8 +2,10 @@
 
 mod codes;
 mod paired;
+mod tasks;
 mod threads;
 
 pub use codes::{Codes, Shape};
 pub use paired::Paired;
+pub use tasks::resolve_on_tasks;
 pub use threads::time_on_threads;

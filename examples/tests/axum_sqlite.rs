@@ -3,11 +3,10 @@
 mod support;
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use linkly_core::{ClickStatsExt, Code};
 use linkly_store_sqlite::SqliteStore;
-use support::{App, agent, send};
+use support::App;
 use ureq::http::Method;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_axum_sqlite");
@@ -105,25 +104,7 @@ fn sigterm_under_load_loses_no_click_of_an_answered_redirect() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(PROGRAM, folder.path());
     app.post("/links", r#"{"url": "iii.dev", "code": "iii"}"#);
-    let redirects = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let agent = agent();
-                // Until the app takes no more requests.
-                while let Ok(answer) = send(&agent, &app.url, Method::GET, "/s/iii", "") {
-                    assert_eq!(answer.status, 302);
-                    redirects.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-        while redirects.load(Ordering::SeqCst) < 2_000 {
-            std::thread::yield_now();
-        }
-        app.signal("TERM");
-    });
-    let redirects = redirects.load(Ordering::SeqCst);
-    let said = app.last_words();
+    let (redirects, said) = app.terminate_under_load();
     assert!(said.ends_with("0 not"), "{said}");
 
     let clicks = tokio::runtime::Runtime::new().unwrap().block_on(async {

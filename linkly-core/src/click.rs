@@ -74,7 +74,7 @@ impl Click {
     /// [`Error::InvalidInput`] names the field and the rule.
     pub fn check(&self) -> Result<()> {
         check_year("clicked_at", self.clicked_at, 1970)?;
-        if id::time_of(self.id) != Some(self.clicked_at) {
+        if !id::carries(self.id, self.clicked_at) {
             return Err(Error::invalid("click id", "it is not a UUID of version 7 that carries clicked_at"));
         }
         let texts = [

@@ -31,6 +31,16 @@ pub fn time_of(id: Uuid) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
+/// Whether an id is of version 7 and carries exactly this time: [`time_of`] without a calendar.
+pub(crate) fn carries(id: Uuid, at: DateTime<Utc>) -> bool {
+    let [a, b, c, d, e, f, ..] = id.into_bytes();
+    let carried = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    // A leap second has more than a thousand million of them.
+    let nanos = at.timestamp_subsec_nanos();
+    let whole = nanos < 1_000_000_000 && nanos.is_multiple_of(1_000_000);
+    id.get_version_num() == 7 && carried == at.timestamp_millis() && whole
+}
+
 /// The most milliseconds that an id carries: 48 bits of them, until the year 10889.
 const MOST_MILLIS: u64 = (1 << 48) - 1;
 
@@ -42,6 +52,7 @@ fn millis(at: DateTime<Utc>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
 
     #[test]
     fn an_id_carries_its_time_and_orders_by_it() {
@@ -50,8 +61,23 @@ mod tests {
         for id in [new_id(at), derived_id(at, 1), derived_id(at, i64::MAX), first_id(at)] {
             assert_eq!(id.get_version_num(), 7);
             assert_eq!(time_of(id), Some(at));
+            assert!(carries(id, at) && !carries(id, later) && !carries(id, at + TimeDelta::nanoseconds(1)), "{id}");
             assert!(first_id(at) <= id && id < first_id(later), "{id}");
         }
+    }
+
+    #[test]
+    fn an_id_of_another_version_carries_no_time() {
+        let at = DateTime::from_timestamp_millis(1_767_225_600_123).unwrap();
+        let mut bytes = new_id(at).into_bytes();
+        bytes[6] = 0x40;
+        assert!(!carries(Uuid::from_bytes(bytes), at));
+    }
+
+    #[test]
+    fn no_id_carries_a_leap_second() {
+        let second: DateTime<Utc> = "2016-12-31T23:59:60.500Z".parse().unwrap();
+        assert!(!carries(new_id(second), second));
     }
 
     #[test]

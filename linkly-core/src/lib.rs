@@ -4,6 +4,7 @@ mod click;
 mod clock;
 mod code;
 mod code_policy;
+mod copy;
 mod delivery;
 mod domain;
 mod engine;
@@ -25,6 +26,7 @@ pub use click::{Click, MAX_CLICK_TEXT_BYTES};
 pub use clock::{Clock, ManualClock, SystemClock, Tick, whole_millis};
 pub use code::{Code, MAX_CODE_BYTES, MAX_KEY_BYTES};
 pub use code_policy::{CodeGenerator, CodePolicy, Folding};
+pub use copy::{Copied, CopyProgress, Skipped, copy_clicks, copy_links};
 pub use delivery::{Backoff, DeadLetter, Delivered, Delivery};
 pub use domain::{Domain, MAX_DOMAIN_BYTES};
 pub use engine::{

@@ -1,11 +1,9 @@
 //! Copies of a whole database, and room on the disk.
 
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 
-use linkly_core::{Error, Result};
+use linkly_core::Result;
+use linkly_sql::{NewFile, during};
 use sqlx::ConnectOptions;
 use sqlx::Connection;
 
@@ -18,41 +16,23 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when there is a file already: nothing is ever written over. After any error no
+    /// [`Error::Refused`](linkly_core::Error::Refused) when there is a file already: nothing is ever written over. After any error no
     /// part of the copy is left.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future may leave a part of the copy behind. It never touches the database.
+    /// Dropping the future gives the copy up. It never touches the database.
     pub async fn backup_to(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let text = path.to_str().ok_or_else(|| Error::invalid("path", "it is not UTF-8"))?;
-        // An empty file is what SQLite copies into, and by making it this call knows that it is its own.
-        File::create_new(path).map_err(|found| match found.kind() {
-            ErrorKind::AlreadyExists => {
-                error::refused(format!("{} is there already: choose another name", path.display()))
-            }
-            _ => Error::Backend {
-                backend: crate::BACKEND,
-                reason: format!(
-                    "copying to {}: the file cannot be created: choose a path that this process may write",
-                    path.display()
-                ),
-                source: Some(Arc::new(found)),
-            },
-        })?;
-        let copied = self.copy_into(text).await;
-        copied.map_err(|found| {
-            for end in ["", "-journal"] {
-                let _ = std::fs::remove_file(format!("{text}{end}"));
-            }
-            error::copying(path, found)
-        })
+        let copy = NewFile::create(crate::BACKEND, path.as_ref())?;
+        let copied = self.copy_into(copy.path()).await;
+        copied.map_err(|found| during(&format!("copying to {}", copy.path()), error::map(found)))?;
+        copy.keep();
+        Ok(())
     }
 
     async fn copy_into(&self, path: &str) -> sqlx::Result<()> {
         let copy = "VACUUM INTO ?1";
-        if self.is_in_memory() {
+        if self.connections().in_memory {
             // No other connection can see it.
             return sqlx::query(copy).bind(path).execute(self.writer()).await.map(|_| ());
         }

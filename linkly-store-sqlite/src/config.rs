@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use linkly_core::{Error, Folding, Result};
+use linkly_core::Folding;
+use linkly_sql::{SchemaConfig, Synchronous};
 use serde::{Deserialize, Serialize};
 
 /// What can be chosen about a database. Keys that are not known are refused when it is read.
@@ -63,19 +64,6 @@ pub struct PoolConfig {
     pub acquire_timeout_ms: u64,
     /// After how long an unused reader is closed, in milliseconds. Default: 30,000.
     pub idle_timeout_ms: u64,
-}
-
-/// What a commit waits for: SQLite's `synchronous` on the connection that writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Synchronous {
-    /// Until the disk has it: what was acknowledged survives a loss of power.
-    #[default]
-    Full,
-    /// Until the operating system has it: a loss of power takes the last commits back, all of each or
-    /// nothing. A crash of the process alone loses nothing.
-    Normal,
 }
 
 impl SqliteConfig {
@@ -141,6 +129,10 @@ impl SqliteConfig {
         self.clicks_by_code_index = true;
         self
     }
+
+    pub(crate) fn schema(&self) -> SchemaConfig {
+        SchemaConfig::new(&self.prefix, self.folding, self.clicks_by_code_index)
+    }
 }
 
 impl PoolConfig {
@@ -201,23 +193,6 @@ impl fmt::Debug for SqliteConfig {
     }
 }
 
-pub(crate) fn check_prefix(prefix: &str) -> Result<()> {
-    let invalid = |reason: &str| Err(Error::invalid("prefix", format!("{prefix:?}: {reason}")));
-    if prefix.len() > 32 {
-        return invalid("it is longer than 32 bytes");
-    }
-    if prefix.starts_with(|first: char| first.is_ascii_digit()) {
-        return invalid("it begins with a digit");
-    }
-    if !prefix.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
-        return invalid("it may hold only a-z 0-9 _");
-    }
-    if prefix.starts_with("sqlite_") {
-        return invalid("names that begin with sqlite_ are SQLite's own");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,16 +206,6 @@ mod tests {
             serde_json::from_str(r#"{"url":"sqlite:a","folding":"lower","synchronous":"normal"}"#).unwrap();
         let wanted = SqliteConfig::new("sqlite:a").with_folding(Folding::Lower).with_synchronous(Synchronous::Normal);
         assert_eq!(config, wanted);
-    }
-
-    #[test]
-    fn a_prefix_can_be_nothing_but_a_name() {
-        for good in ["", "linkly_", "_", "a1_"] {
-            check_prefix(good).unwrap();
-        }
-        for bad in ["a b", "1a", "a-", "A", "a\"", "a;drop", "é", "sqlite_x", &"a".repeat(33)] {
-            assert!(check_prefix(bad).is_err(), "{bad:?} was let in");
-        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! The connection that writes syncs each commit (`synchronous=FULL`), so a lone write takes about
 //! 100 µs and a batch of 1,000 hardly more than its rows.
 //!
-//! Each writing statement of this crate is whole, committed by itself: an update with a repeated link,
+//! Each writing statement is whole, committed by itself: an update with a repeated link,
 //! `purge_clicks`, `reconcile` and `optimize` are several of them, and only `migrate` has a transaction.
 //! The driver runs a statement to its end on the connection's own thread whether or not anybody still
 //! waits for it, so a dropped future leaves it done or never begun. There is a second reason to keep
@@ -24,14 +24,15 @@
 //! handed out. The second costs as much as a read (20 µs), so it is off.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use linkly_core::{Error, Result};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 
-use crate::config::{PoolConfig, SqliteConfig, Synchronous, busy_timeout};
+use crate::config::{PoolConfig, SqliteConfig, busy_timeout};
 use crate::error;
 
 /// How many rows of an answer wait in the driver's channel. With its 50 the thread of the connection
@@ -48,6 +49,13 @@ pub(crate) struct Connections {
     pub(crate) readers: SqlitePool,
     /// Both are the one connection that holds a database in memory.
     pub(crate) in_memory: bool,
+}
+
+/// By hand: a pool's own shows the options of its connections.
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("in_memory", &self.in_memory).finish_non_exhaustive()
+    }
 }
 
 /// What a URL asks for.
@@ -81,14 +89,10 @@ impl Connections {
             return Ok(Self { writer, readers, in_memory: false });
         }
         create_folder(&place.path)?;
-        let synchronous = match config.synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-        };
         let writing = options
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
+            .pragma("synchronous", config.synchronous.name())
             .pragma("cache_size", WRITER_CACHE)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT);
         let writer = connect(writer, &writing, &place.path, config).await?;

@@ -1,30 +1,21 @@
 #![doc = include_str!("../README.md")]
 
 mod backup;
-mod clicks;
 mod config;
 mod connection;
+mod driver;
 mod error;
-mod links;
-mod list;
-mod maintenance;
-mod migrate;
 #[cfg(test)]
 mod plans;
-mod reconcile;
-mod rows;
-mod stats;
 mod store;
 mod transaction;
-mod unfit;
 
 pub use linkly_core;
 pub use sqlx;
 
-pub use config::{PoolConfig, SqliteConfig, Synchronous};
-pub use migrate::{MIGRATIONS, Migration, SCHEMA_VERSION};
+pub use config::{PoolConfig, SqliteConfig};
+pub use linkly_sql::{MIGRATIONS, Migration, MigrationReport, SCHEMA_VERSION, Synchronous, Unfit};
 pub use store::SqliteStore;
-pub use unfit::{MigrationReport, Unfit};
 
 /// The name in this store's errors.
 const BACKEND: &str = "sqlite";

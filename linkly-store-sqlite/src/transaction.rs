@@ -3,9 +3,8 @@
 use linkly_core::{Insert, Link, Result};
 use sqlx::sqlite::SqliteConnection;
 
+use crate::driver::{query, row};
 use crate::error;
-use crate::links::{HOLDERS, INSERT, holders};
-use crate::rows::{Hex, LinkOut, check_link, json_of, to_json};
 use crate::store::SqliteStore;
 
 impl SqliteStore {
@@ -34,14 +33,13 @@ impl SqliteStore {
     ///
     /// Of [`LinkStore::insert`](linkly_core::LinkStore::insert). After an error roll back.
     pub async fn insert_in(&self, connection: &mut SqliteConnection, link: &Link) -> Result<Insert> {
-        check_link(link)?;
-        let insert = sqlx::query(self.sql(INSERT)).bind(to_json(&[LinkOut::new(link)]));
+        let links = std::slice::from_ref(link);
+        let insert = query(self.sql.insert_links(links)?);
         if insert.execute(&mut *connection).await.map_err(error::map)?.rows_affected() == 1 {
             return Ok(Insert::Inserted);
         }
-        let asked = to_json(&[(link.code.as_str(), Hex(link.id))]);
-        let row = sqlx::query(self.sql(HOLDERS)).bind(asked).fetch_one(connection).await.map_err(error::map)?;
-        let holders = holders(&json_of(&row))?;
-        Ok(holders.first().map_or(Insert::CodeTaken, |holder| holder.inserted(link.id)))
+        let ask = query(self.sql.ask_inserted(links));
+        let found = ask.fetch_one(connection).await.map_err(error::map)?;
+        Ok(self.sql.read_inserted(links, vec![row(&found)?])?.first().copied().unwrap_or(Insert::CodeTaken))
     }
 }

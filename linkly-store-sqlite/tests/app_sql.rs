@@ -86,8 +86,10 @@ async fn clicks_of_the_app_and_of_batches_are_counted_together() {
         .await;
         store.record(&clicks("a", 10)).await.unwrap();
     }
+    assert_eq!(counted(&store).await, 36);
     // Also after the newest rows are gone: numbers of rows never come again.
     run(&store, "INSERT INTO clicks (code, clicked_at, bot) SELECT code, clicked_at, 1 FROM clicks").await;
+    store.optimize().await.unwrap();
     assert_eq!(counted(&store).await, 72);
     let total = store.total(&code("a")).await.unwrap();
     assert_eq!((total.clicks, total.bots, total.last_clicked_at), (72, 36, Some(at("2026-01-11T11:30:00Z"))));
@@ -97,6 +99,7 @@ async fn clicks_of_the_app_and_of_batches_are_counted_together() {
             ('a', '2026-01-11T10:30:10.1235Z'), ('a', '2026-01-11T10:59:59.9995Z')",
     )
     .await;
+    store.changes(None).await.unwrap();
     assert_eq!(counted(&store).await, 75);
     let rows = store.clicks(&ListClicks::new(TimeRange::all()).with_limit(100)).await.unwrap().items;
     rows.iter().for_each(|click| click.check().unwrap());
@@ -108,12 +111,40 @@ async fn clicks_of_the_app_and_of_batches_are_counted_together() {
 }
 
 #[tokio::test]
-async fn a_click_of_the_app_older_than_what_was_purged_is_refused() {
+async fn a_click_of_the_app_that_cannot_be_counted_holds_up_no_other() {
     let file = File::new();
     let store = file.open().await;
-    store.purge_clicks(at("2026-01-11T11:00:00Z"), 10).await.unwrap();
-    let old = "INSERT INTO clicks (code, clicked_at) VALUES ('a', '2026-01-11T10:00:00Z')";
-    let error = sqlx::query(old).execute(store.writer()).await.unwrap_err();
-    assert!(error.to_string().contains("older than what was purged"), "{error}");
-    assert_eq!(counted(&store).await, 0);
+    store.purge_clicks(at("2026-01-11T10:00:00Z"), 10).await.unwrap();
+    for _ in 0..2 {
+        run(
+            &store,
+            "INSERT INTO clicks (code, clicked_at) VALUES ('a', '2026-01-11T09:59:59.999Z'), ('a', 'sometime'),
+                ('a', '2026-01-11T10:00:00Z')",
+        )
+        .await;
+        store.record(&clicks("a", 1)).await.unwrap();
+    }
+    // Looked at once, and kept.
+    store.optimize().await.unwrap();
+    assert_eq!(counted(&store).await, 4);
+    assert_eq!(count(&store, "SELECT count(*) FROM clicks WHERE event_id IS NULL").await, 4);
+    assert_eq!(store.reconcile(TimeRange::all()).await.unwrap(), Reconciled::new(Vec::new(), None));
+}
+
+#[tokio::test]
+async fn many_clicks_of_the_app_are_counted_a_part_at_a_time() {
+    let file = File::new();
+    let store = file.open().await;
+    run(
+        &store,
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 11500)
+            INSERT INTO clicks (code, clicked_at) SELECT 'a', '2026-01-11T10:00:00Z' FROM numbers",
+    )
+    .await;
+    store.record(&clicks("a", 1)).await.unwrap();
+    assert_eq!(counted(&store).await, 1_001);
+    store.optimize().await.unwrap();
+    assert_eq!(counted(&store).await, 11_001);
+    store.changes(None).await.unwrap();
+    assert_eq!(counted(&store).await, 11_501);
 }

@@ -132,7 +132,7 @@ async fn a_full_disk_does_not_spoil_the_migration() {
 #[tokio::test]
 async fn a_lock_that_is_held_too_long_is_transient() {
     let file = File::new();
-    let config = file.config().with_busy_timeout(std::time::Duration::from_millis(20));
+    let config = file.config().with_busy_timeout(std::time::Duration::from_millis(1_000));
     let (first, second) = (file.open().await, SqliteStore::connect_with(config).await.unwrap());
     let mut holder = first.writer().acquire().await.unwrap();
     let transaction = sqlx::Connection::begin_with(&mut *holder, "BEGIN IMMEDIATE").await.unwrap();
@@ -148,7 +148,7 @@ async fn a_lock_that_is_held_too_long_is_transient() {
 async fn no_free_connection_and_a_closed_store_are_transient() {
     let file = File::new();
     let mut config = file.config();
-    config.pool = config.pool.with_max(1).with_acquire_timeout(std::time::Duration::from_millis(20));
+    config.pool = config.pool.with_max(1).with_acquire_timeout(std::time::Duration::from_millis(1_000));
     let store = SqliteStore::connect_with(config).await.unwrap();
     let reader = store.pool().acquire().await.unwrap();
     let error = store.ping().await.unwrap_err();

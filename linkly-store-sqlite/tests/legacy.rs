@@ -154,6 +154,7 @@ async fn odd_times_that_the_other_program_writes_later_are_counted_where_they_ar
     let mut other = other_program(&folder).await;
     let store = SqliteStore::connect_with(config(&folder)).await.unwrap();
     write_odd_times(&mut other).await;
+    store.optimize().await.unwrap();
     check_odd_times(&store).await;
 }
 

@@ -16,7 +16,7 @@ type Step = (&'static str, fn(&Ci) -> Result);
 
 /// Cheap checks first, then those that build more and more.
 const STEPS: &[Step] = &[
-    ("set-up", |_| setup::run(setup::Purpose::Test)),
+    ("set-up", |ci| setup::run(&ci.workspace, setup::Purpose::Test)),
     ("format", |_| Cmd::cargo("fmt").args(["--all", "--check"]).run()),
     ("clippy", clippy),
     ("documentation", documentation),

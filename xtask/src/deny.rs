@@ -19,7 +19,8 @@ pub(crate) fn check(workspace: &Workspace, advisories: bool) -> Result {
     Cmd::new(program).args(["check"]).args(checks).run()
 }
 
-/// cargo-deny from the `PATH` or from `tools`, where it is installed once (some minutes).
+/// cargo-deny from the `PATH` or from `tools`, where it is installed once (about a minute: it runs for three
+/// seconds, so it is not worth an optimised build).
 fn cargo_deny(tools: &Path) -> Result<String> {
     if process::find("cargo-deny").is_some() {
         return Ok("cargo-deny".to_owned());
@@ -28,8 +29,9 @@ fn cargo_deny(tools: &Path) -> Result<String> {
     let own = utf8(&own)?;
     if !Path::new(own).is_file() {
         Cmd::cargo("install")
-            .args(["cargo-deny", "--locked", "--version", RELEASE])
+            .args(["cargo-deny", "--debug", "--locked", "--version", RELEASE])
             .args(["--root", utf8(tools)?])
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .run()?;
     }
     Ok(own.to_owned())

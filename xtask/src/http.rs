@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::packages::Workspace;
 use crate::process::{Cmd, Failure, Result};
 use crate::setup;
 
@@ -22,8 +23,8 @@ struct Round {
 }
 
 /// Measures and prints.
-pub(crate) fn run() -> Result {
-    setup::run(setup::Purpose::Bench)?;
+pub(crate) fn run(workspace: &Workspace) -> Result {
+    setup::run(workspace, setup::Purpose::Bench)?;
     Cmd::cargo("build").args(["--release", "-p", "linkly-examples", "--bins"]).run()?;
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {

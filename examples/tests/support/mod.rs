@@ -1,8 +1,10 @@
 //! An example as a process of its own, driven over HTTP.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use ureq::http::{Method, Request};
@@ -29,10 +31,17 @@ impl Answer {
 impl App {
     /// Starts `program` in `folder`, on a free port, and waits until it says that it listens.
     pub(crate) fn start(program: &str, folder: &Path) -> Self {
+        Self::start_with(program, folder, &[])
+    }
+
+    /// The same with settings in its environment.
+    pub(crate) fn start_with(program: &str, folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(program)
             .current_dir(folder)
             .env("LINKLY_ADDR", "127.0.0.1:0")
             .env_remove("DATABASE_URL")
+            .env_remove("LIBSQL_URL")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -58,6 +67,29 @@ impl App {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Follows `/s/iii` from eight threads, ends it by SIGTERM in the midst of that, and answers with the number
+    /// of redirects that arrived and its last line.
+    pub(crate) fn terminate_under_load(self) -> (u64, String) {
+        let redirects = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let agent = agent();
+                    // Until the app takes no more requests.
+                    while let Ok(answer) = send(&agent, &self.url, Method::GET, "/s/iii", "") {
+                        assert_eq!(answer.status, 302);
+                        redirects.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            while redirects.load(Ordering::SeqCst) < 2_000 {
+                std::thread::yield_now();
+            }
+            self.signal("TERM");
+        });
+        (redirects.into_inner(), self.last_words())
     }
 
     /// Waits until it has ended by itself, and answers with its last line.

@@ -147,6 +147,6 @@ impl Builder {
             generator: self.generator,
             urls: self.urls,
         };
-        Ok(Linkly { engine: Arc::new(engine), keys })
+        Ok(Linkly::new(engine, keys))
     }
 }

@@ -102,15 +102,15 @@ impl Linkly {
     ///
     /// Those of the policies.
     pub fn draft(&self, mut new: NewLink) -> Result<Link> {
-        let url = self.engine.urls.apply(&new.url)?;
+        let url = self.0.engine.urls.apply(&new.url)?;
         let code = match new.code.take() {
             Some(code) => {
-                self.keys.policy.check_custom(&code)?;
-                self.keys.code(&code)?
+                self.0.keys.policy.check_custom(&code)?;
+                self.0.keys.code(&code)?
             }
             None => self.random_code(0)?,
         };
-        let mut link = Link::new(code, url, self.engine.clock.now());
+        let mut link = Link::new(code, url, self.0.engine.clock.now());
         new.fill(&mut link);
         link.check()?;
         Ok(link)
@@ -122,7 +122,7 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`], or the store's.
     pub async fn get(&self, code: &str) -> Result<Option<Link>> {
-        self.read(&self.keys.code(code)?).await
+        self.read(&self.0.keys.code(code)?).await
     }
 
     /// Changes a link and answers with it as it is now. When this returns, no resolve that starts
@@ -140,9 +140,9 @@ impl Linkly {
     ///
     /// The write is finished also when this is dropped.
     pub async fn update(&self, code: &str, mut patch: LinkPatch) -> Result<Link> {
-        let code = self.keys.code(code)?;
+        let code = self.0.keys.code(code)?;
         if let Some(url) = &patch.url {
-            patch.url = Some(self.engine.urls.apply(url)?);
+            patch.url = Some(self.0.engine.urls.apply(url)?);
         }
         for _ in 0..PATCH_TRIES {
             let not_found = || Error::NotFound { code: code.to_string() };
@@ -151,7 +151,7 @@ impl Linkly {
                 break;
             }
             patch.apply(&mut link);
-            link.updated_at = whole_millis(self.engine.clock.now());
+            link.updated_at = whole_millis(self.0.engine.clock.now());
             link.check()?;
             match self.replace(link.clone()).await? {
                 Update::Updated { version } => {
@@ -200,20 +200,20 @@ impl Linkly {
     /// [`Error::InvalidInput`] for a cursor of another list, or the store's.
     pub async fn list(&self, query: &ListLinks) -> Result<Page<Link>> {
         let mut query = query.clone();
-        query.scope = self.keys.scope();
+        query.scope = self.0.keys.scope();
         query.limit = query.limit.clamp(1, MAX_PAGE);
-        self.engine.loader.in_time(self.engine.store.list(&query)).await
+        self.0.engine.loader.in_time(self.0.engine.store.list(&query)).await
     }
 
     async fn read(&self, code: &Code) -> Result<Option<Link>> {
-        self.engine.loader.in_time(self.engine.store.get_one(code)).await
+        self.0.engine.loader.in_time(self.0.engine.store.get_one(code)).await
     }
 
     async fn insert(&self, links: Vec<Link>) -> Result<Vec<Insert>> {
         let codes: Vec<Code> = links.iter().map(|link| link.code.clone()).collect();
-        let store = self.engine.store.clone();
+        let store = self.0.engine.store.clone();
         let write = async move { with_retries(|| store.insert(&links)).await };
-        let (asked, inserts) = (codes.len(), self.engine.writes.run("insert", codes, write).await?);
+        let (asked, inserts) = (codes.len(), self.0.engine.writes.run("insert", codes, write).await?);
         if inserts.len() != asked {
             let reason = format!("it answered {} inserts for {asked} links", inserts.len());
             return Err(Error::Backend { backend: "the store", reason, source: None });
@@ -223,19 +223,19 @@ impl Linkly {
 
     async fn replace(&self, link: Link) -> Result<Update> {
         let codes = vec![link.code.clone()];
-        let store = self.engine.store.clone();
+        let store = self.0.engine.store.clone();
         let write = async move { with_retries(|| store.update_one(&link)).await };
-        self.engine.writes.run("update", codes, write).await
+        self.0.engine.writes.run("update", codes, write).await
     }
 
     async fn remove(&self, code: &str, how: impl FnOnce(Delete) -> Delete) -> Result<()> {
-        let code = self.keys.code(code)?;
+        let code = self.0.keys.code(code)?;
         let not_found = || Error::NotFound { code: code.to_string() };
         let link = self.read(&code).await?.ok_or_else(not_found)?;
         let delete = how(Delete::new(code.clone(), link.id));
-        let store = self.engine.store.clone();
+        let store = self.0.engine.store.clone();
         let write = async move { with_retries(|| store.delete_one(delete.clone())).await };
-        match self.engine.writes.run("delete", vec![code.clone()], write).await? {
+        match self.0.engine.writes.run("delete", vec![code.clone()], write).await? {
             Deleted::Deleted => {
                 debug!(%code, "link deleted");
                 Ok(())
@@ -248,9 +248,9 @@ impl Linkly {
     fn random_code(&self, longer: usize) -> Result<Code> {
         // A reserved word is as good as taken: longer codes get past any list of them.
         for tries in 0..MAX_CODE_BYTES * TRIES_PER_LENGTH {
-            let code = self.engine.generator.generate(self.keys.folding, longer + tries / TRIES_PER_LENGTH);
-            if !self.keys.policy.is_reserved(&code) {
-                return self.keys.code(&code);
+            let code = self.0.engine.generator.generate(self.0.keys.folding, longer + tries / TRIES_PER_LENGTH);
+            if !self.0.keys.policy.is_reserved(&code) {
+                return self.0.keys.code(&code);
             }
         }
         Err(Error::invalid("code policy", "it reserves every code that can be made"))
@@ -259,7 +259,7 @@ impl Linkly {
     /// A live link that leads where `link` does and has the same options: the one with its code, or, when
     /// that is random, one of the newest to its URL.
     async fn like(&self, link: &Link, is_random: bool) -> Result<Option<Link>> {
-        let now = self.engine.clock.now();
+        let now = self.0.engine.clock.now();
         let is_like = |found: &Link| {
             found.url == link.url
                 && found.expires_at.is_none_or(|at| now < at)
@@ -272,7 +272,7 @@ impl Linkly {
         if !is_random {
             return Ok(self.read(&link.code).await?.filter(is_like));
         }
-        let query = ListLinks::new(self.keys.scope()).with_url(&link.url).with_limit(MAX_PAGE);
+        let query = ListLinks::new(self.0.keys.scope()).with_url(&link.url).with_limit(MAX_PAGE);
         Ok(self.list(&query).await?.items.into_iter().find(is_like))
     }
 }

@@ -44,7 +44,7 @@ pub struct Metrics {
 impl Linkly {
     /// What was counted since the start, by all handles together.
     pub fn metrics(&self) -> Metrics {
-        let counters = &self.engine.counters;
+        let counters = &self.0.engine.counters;
         Metrics {
             hits: counters.hits.get(),
             stale: counters.stale.get(),
@@ -59,8 +59,8 @@ impl Linkly {
             changes: counters.changes.get(),
             withheld: counters.withheld.get(),
             exhausted: counters.exhausted.get(),
-            breaker_open: self.engine.loader.breaker.is_open(),
-            clicks: self.engine.recorder.metrics(),
+            breaker_open: self.0.engine.loader.breaker.is_open(),
+            clicks: self.0.engine.recorder.metrics(),
         }
     }
 }

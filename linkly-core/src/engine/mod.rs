@@ -55,7 +55,11 @@ pub use visit::{Location, Visit, VisitContext};
 /// # Ok::<(), linkly_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct Linkly {
+pub struct Linkly(Arc<Handle>);
+
+/// Behind one reference count: a framework clones its state for each request, on every thread, and each
+/// count more is a cache line that they all write to.
+struct Handle {
     engine: Arc<Engine>,
     keys: key::Keys,
 }
@@ -91,22 +95,25 @@ impl Linkly {
         Builder::new(store)
     }
 
+    fn new(engine: Engine, keys: key::Keys) -> Self {
+        Self(Arc::new(Handle { engine: Arc::new(engine), keys }))
+    }
+
     /// A handle for the links of `domain`, on the same engine. It reaches no other links.
     #[must_use]
     pub fn domain(&self, domain: Domain) -> Self {
-        let mut scoped = self.clone();
-        scoped.keys.domain = Some(domain);
-        scoped
+        let keys = key::Keys { domain: Some(domain), ..self.0.keys.clone() };
+        Self(Arc::new(Handle { engine: self.0.engine.clone(), keys }))
     }
 
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
-        &self.engine.store
+        &self.0.engine.store
     }
 
     /// The recorder of clicks: its dead letters, its counters.
     pub fn recorder(&self) -> &Recorder {
-        &self.engine.recorder
+        &self.0.engine.recorder
     }
 
     /// Forgets what is cached of a code. For links that the app writes beside Linkly, after its
@@ -120,8 +127,8 @@ impl Linkly {
     ///
     /// It is finished also when this is dropped.
     pub async fn invalidate(&self, code: &str) -> Result<()> {
-        let (code, loader) = ([self.keys.code(code)?], self.engine.loader.clone());
-        self.engine.writes.finish(async move { writes::invalidate(&loader, &code).await }).await
+        let (code, loader) = ([self.0.keys.code(code)?], self.0.engine.loader.clone());
+        self.0.engine.writes.finish(async move { writes::invalidate(&loader, &code).await }).await
     }
 
     /// Reads the store's change log now and forgets what changed, instead of at the next interval.
@@ -130,7 +137,7 @@ impl Linkly {
     ///
     /// The store's or the cache's.
     pub async fn catch_up(&self) -> Result<()> {
-        self.engine.changes.catch_up().await
+        self.0.engine.changes.catch_up().await
     }
 
     /// Waits until every click recorded before this call is written, or has become a dead letter.
@@ -139,7 +146,7 @@ impl Linkly {
     ///
     /// [`Error::Unavailable`](crate::Error::Unavailable) when the recorder ended before.
     pub async fn flush(&self) -> Result<()> {
-        self.engine.recorder.flush().await
+        self.0.engine.recorder.flush().await
     }
 
     /// Ends the engine: no further writes and clicks are taken, those on their way are finished, and
@@ -148,9 +155,9 @@ impl Linkly {
     pub async fn shutdown(&self, deadline: Duration) -> Report {
         let start = Instant::now();
         // Writes go on while clicks are written: one that hangs must not take the time of the clicks.
-        self.engine.writes.close();
-        let clicks = self.engine.recorder.shutdown(deadline).await;
-        let writes_ended = self.engine.writes.ended(deadline.saturating_sub(start.elapsed())).await;
+        self.0.engine.writes.close();
+        let clicks = self.0.engine.recorder.shutdown(deadline).await;
+        let writes_ended = self.0.engine.writes.ended(deadline.saturating_sub(start.elapsed())).await;
         Report { clicks, writes_ended }
     }
 }
@@ -158,9 +165,9 @@ impl Linkly {
 impl fmt::Debug for Linkly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Linkly")
-            .field("domain", &self.keys.domain)
-            .field("store", &self.engine.store)
-            .field("cache", &self.engine.cache)
+            .field("domain", &self.0.keys.domain)
+            .field("store", &self.0.engine.store)
+            .field("cache", &self.0.engine.cache)
             .finish_non_exhaustive()
     }
 }

@@ -36,10 +36,10 @@ impl Linkly {
         if let Some(target) = self.hit(code) {
             return Ok(Resolution::Found(target));
         }
-        let target = match self.keys.with(code, |key| self.peek(key))? {
+        let target = match self.0.keys.with(code, |key| self.peek(key))? {
             Some(target) => target,
             // Boxed, so that the future of a hit stays small.
-            None => Box::pin(self.engine.loader.load(self.keys.code(code)?)).await?,
+            None => Box::pin(self.0.engine.loader.load(self.0.keys.code(code)?)).await?,
         };
         self.answer(code, target)
     }
@@ -48,24 +48,27 @@ impl Linkly {
     /// pointer, where the ways of all other answers would take the room of an error.
     #[inline]
     fn hit(&self, code: &str) -> Option<Target> {
-        let now = self.engine.clock.tick();
-        let entry = self.keys.with(code, |key| self.engine.cache.peek(key, now)).ok()??;
-        let target = entry.target.filter(Target::is_plain)?;
-        if now >= entry.fresh_until {
-            return None;
-        }
-        self.engine.counters.hits.add(1);
+        let target = self.0.keys.with(code, |key| self.fresh(key)).ok()??;
+        self.0.engine.counters.hits.add(1);
         debug!(code, found = true, "link resolved");
         Some(target)
+    }
+
+    #[inline]
+    pub(super) fn fresh(&self, key: &str) -> Option<Target> {
+        let now = self.0.engine.clock.tick();
+        let entry = self.0.engine.cache.peek(key, now)?;
+        let target = entry.target.filter(Target::is_plain)?;
+        (now < entry.fresh_until).then_some(target)
     }
 
     /// What this process's memory knows of a key: a target or an absence, or nothing.
     #[inline]
     pub(super) fn peek(&self, key: &str) -> Option<Option<Target>> {
-        let now = self.engine.clock.tick();
-        let entry = self.engine.cache.peek(key, now)?;
+        let now = self.0.engine.clock.tick();
+        let entry = self.0.engine.cache.peek(key, now)?;
         if entry.is_fresh(now) {
-            self.engine.counters.hits.add(1);
+            self.0.engine.counters.hits.add(1);
         } else {
             self.refresh_behind(key);
         }
@@ -76,8 +79,8 @@ impl Linkly {
     #[inline(never)]
     fn refresh_behind(&self, key: &str) {
         debug!(key, "a stale answer, refreshed behind");
-        self.engine.counters.stale.add(1);
-        self.engine.loader.refresh(Code::from_checked(key));
+        self.0.engine.counters.stale.add(1);
+        self.0.engine.loader.refresh(Code::from_checked(key));
     }
 
     #[inline]
@@ -96,7 +99,7 @@ impl Linkly {
     #[inline(never)]
     fn judge(&self, target: Target) -> Result<Resolution> {
         target.check()?;
-        Ok(match target.activity(self.engine.clock.now()) {
+        Ok(match target.activity(self.0.engine.clock.now()) {
             Activity::Pending => Resolution::NotFound,
             Activity::Active => Resolution::Found(target),
             Activity::Expired => Resolution::Gone,

@@ -15,8 +15,8 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the store's.
     pub async fn stats(&self, code: &str) -> Result<Totals> {
-        let code = self.keys.code(code)?;
-        self.engine.loader.in_time(self.engine.store.total(&code)).await
+        let code = self.0.keys.code(code)?;
+        self.0.engine.loader.in_time(self.0.engine.store.total(&code)).await
     }
 
     /// The clicks of a code by hour or day, in a range that is widened to whole steps of UTC.
@@ -25,8 +25,8 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the store's.
     pub async fn series(&self, code: &str, range: TimeRange, step: Step) -> Result<Vec<Bucket>> {
-        let query = Series::new(self.keys.code(code)?, range, step);
-        self.engine.loader.in_time(self.engine.store.series(&query)).await
+        let query = Series::new(self.0.keys.code(code)?, range, step);
+        self.0.engine.loader.in_time(self.0.engine.store.series(&query)).await
     }
 
     /// A page of the clicks of a code, each with its time.
@@ -35,8 +35,8 @@ impl Linkly {
     ///
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the store's.
     pub async fn clicks(&self, code: &str, query: &ListClicks) -> Result<Page<Click>> {
-        let query = query.clone().with_code(self.keys.code(code)?);
-        self.engine.loader.in_time(self.engine.store.clicks(&query)).await
+        let query = query.clone().with_code(self.0.keys.code(code)?);
+        self.0.engine.loader.in_time(self.0.engine.store.clicks(&query)).await
     }
 
     /// The most clicked links of this handle, in a range that is widened to whole hours.
@@ -45,8 +45,8 @@ impl Linkly {
     ///
     /// The store's.
     pub async fn top(&self, range: TimeRange, limit: u32) -> Result<Vec<TopLink>> {
-        let query = Top::new(self.keys.scope(), range).with_limit(limit);
-        self.engine.loader.in_time(self.engine.store.top(&query)).await
+        let query = Top::new(self.0.keys.scope(), range).with_limit(limit);
+        self.0.engine.loader.in_time(self.0.engine.store.top(&query)).await
     }
 }
 

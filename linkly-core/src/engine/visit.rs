@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use tracing::debug;
 
 use super::{Linkly, Resolution};
+use crate::recorder::Ticket;
 use crate::{Capture, Result, Target, is_bot, url_policy};
 
 /// What a visit is told of the request. Nothing is needed; what is given ends up in the click.
@@ -74,6 +76,16 @@ impl<'a> VisitContext<'a> {
         self.ip = ip;
         self
     }
+
+    fn capture(&self, capture: Capture<'a>, target: &Target) -> Capture<'a> {
+        capture
+            .with_link_id(target.id())
+            .with_referrer(self.referrer)
+            .with_user_agent(self.user_agent)
+            .with_country(self.country)
+            .with_ip(self.ip)
+            .with_bot(self.head.then_some(true))
+    }
 }
 
 /// How to answer a visit.
@@ -97,6 +109,13 @@ pub enum Visit {
     NotFound,
     /// With 410: the link has expired or granted all its redirects.
     Gone,
+}
+
+impl Visit {
+    fn to(target: Target, context: &VisitContext<'_>) -> Self {
+        let location = Location::new(&target, context.query);
+        Self::Redirect { status: target.redirect().as_u16(), location, target }
+    }
 }
 
 /// The value of a `Location` header: always printable ASCII, one line.
@@ -168,10 +187,38 @@ impl Linkly {
     /// Dropped before it returned, the click may be recorded or not, and a redirect of a limited link
     /// may be spent.
     pub async fn visit(&self, code: &str, context: &VisitContext<'_>) -> Result<Visit> {
-        let key = self.keys.code(code)?;
+        let Some((target, ticket)) = self.visit_hit(code, context) else {
+            // Boxed, so that the future of a hit stays small.
+            return Box::pin(self.visit_slowly(code, context)).await;
+        };
+        if let Some(ticket) = ticket {
+            ticket.wait().await?;
+        }
+        Ok(Visit::to(target, context))
+    }
+
+    /// A visit of a fresh entry that neither time nor limit bounds, whose click finds room: what nearly all
+    /// are. Its key stands in a stack buffer and its click is copied, so it allocates nothing.
+    #[inline]
+    fn visit_hit(&self, code: &str, context: &VisitContext<'_>) -> Option<(Target, Option<Ticket>)> {
+        let engine = &self.0.engine;
+        let visit = |key: &str| {
+            let target = self.fresh(key).filter(|target| !target.is_limited())?;
+            let capture = context.capture(Capture::of_checked(key, engine.clock.now_millis()), &target);
+            Some((target, engine.recorder.record_at_once(&capture)?))
+        };
+        let visited = self.0.keys.with(code, visit).ok()??;
+        engine.counters.hits.add(1);
+        debug!(code, found = true, "link resolved");
+        Some(visited)
+    }
+
+    async fn visit_slowly(&self, code: &str, context: &VisitContext<'_>) -> Result<Visit> {
+        let engine = &self.0.engine;
+        let key = self.0.keys.code(code)?;
         let target = match self.peek(key.as_str()) {
             Some(target) => target,
-            None => Box::pin(self.engine.loader.load(key.clone())).await?,
+            None => engine.loader.load(key.clone()).await?,
         };
         let target = match self.answer(code, target)? {
             Resolution::Found(target) => target,
@@ -180,26 +227,19 @@ impl Linkly {
         };
         if target.is_limited() {
             // Before a redirect is spent on a visit that cannot be recorded.
-            self.engine.recorder.check_open()?;
+            engine.recorder.check_open()?;
             if context.head || context.user_agent.is_some_and(is_bot) {
-                self.engine.counters.withheld.add(1);
+                engine.counters.withheld.add(1);
                 return Ok(Visit::Withheld);
             }
-            if !Box::pin(self.engine.reservations.reserve(key.clone(), target.id())).await? {
-                self.engine.counters.exhausted.add(1);
+            if !engine.reservations.reserve(key.clone(), target.id()).await? {
+                engine.counters.exhausted.add(1);
                 return Ok(Visit::Gone);
             }
         }
-        let capture = Capture::new(key, self.engine.clock.now())
-            .with_link_id(target.id())
-            .with_referrer(context.referrer)
-            .with_user_agent(context.user_agent)
-            .with_country(context.country)
-            .with_ip(context.ip)
-            .with_bot(context.head.then_some(true));
-        self.engine.recorder.record(capture).await?;
-        let location = Location::new(&target, context.query);
-        Ok(Visit::Redirect { status: target.redirect().as_u16(), location, target })
+        let capture = context.capture(Capture::of_checked(key.as_str(), engine.clock.now_millis()), &target);
+        engine.recorder.record(capture).await?;
+        Ok(Visit::to(target, context))
     }
 
     /// Records a click of a code at a time, for apps that redirect on their own. The code need not
@@ -210,6 +250,6 @@ impl Linkly {
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the recorder's, as with
     /// [`visit`](Self::visit).
     pub async fn record_click(&self, code: &str, at: DateTime<Utc>) -> Result<()> {
-        self.engine.recorder.record(Capture::new(self.keys.code(code)?, at)).await
+        self.0.engine.recorder.record(Capture::new(self.0.keys.code(code)?, at)).await
     }
 }

@@ -27,9 +27,9 @@ pub(super) fn cut(text: &str) -> &str {
 #[derive(Clone)]
 #[must_use = "a capture does nothing until it is recorded"]
 pub struct Capture<'a> {
-    pub(super) code: Code,
+    key: Key<'a>,
     pub(super) link_id: Option<Uuid>,
-    pub(super) at: DateTime<Utc>,
+    at_millis: i64,
     pub(super) referrer: Option<&'a str>,
     pub(super) user_agent: Option<&'a str>,
     pub(super) country: Option<[u8; 2]>,
@@ -37,11 +37,36 @@ pub struct Capture<'a> {
     pub(super) bot: Option<bool>,
 }
 
+#[derive(Clone)]
+enum Key<'a> {
+    Code(Code),
+    /// One that was checked, and is not worth an allocation.
+    Checked(&'a str),
+}
+
+impl Key<'_> {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Code(code) => code.as_str(),
+            Self::Checked(key) => key,
+        }
+    }
+}
+
 impl<'a> Capture<'a> {
     /// A visit of `code` at that time, of which nothing else is known. The click keeps whole
     /// milliseconds, and a time before 1970 as 1970.
     pub const fn new(code: Code, at: DateTime<Utc>) -> Self {
-        Self { code, link_id: None, at, referrer: None, user_agent: None, country: None, ip: None, bot: None }
+        Self::with_key(Key::Code(code), at.timestamp_millis())
+    }
+
+    /// The same with a key that was checked, at milliseconds since 1970.
+    pub(crate) const fn of_checked(key: &'a str, at_millis: i64) -> Self {
+        Self::with_key(Key::Checked(key), at_millis)
+    }
+
+    const fn with_key(key: Key<'a>, at_millis: i64) -> Self {
+        Self { key, link_id: None, at_millis, referrer: None, user_agent: None, country: None, ip: None, bot: None }
     }
 
     /// The link's id.
@@ -91,20 +116,24 @@ impl<'a> Capture<'a> {
 
 impl fmt::Debug for Capture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Capture").field("code", &self.code).field("at", &self.at).finish_non_exhaustive()
+        let at = DateTime::from_timestamp_millis(self.at_millis);
+        f.debug_struct("Capture").field("code", &self.key.as_str()).field("at", &at).finish_non_exhaustive()
     }
 }
 
-/// A capture in a chunk; its texts stand in the chunk's.
+/// A capture in a chunk; its code and its texts stand in the chunk's text, one behind the other.
+///
+/// The code too: kept as a [`Code`] it is an allocation that one thread makes and another gives back, for
+/// which all threads wait at the allocator's lock.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) code: Code,
     pub(super) link_id: Option<Uuid>,
     pub(super) at_millis: i64,
     pub(super) country: Option<[u8; 2]>,
     pub(super) ip: Option<IpAddr>,
     pub(super) bot: Option<bool>,
     text: u32,
+    code: u16,
     referrer: u16,
     user_agent: u16,
 }
@@ -134,19 +163,20 @@ impl Chunk {
     }
 
     /// Packs a capture. The address is kept only for `keep_ip`.
-    pub(super) fn push(&mut self, capture: Capture<'_>, keep_ip: bool) {
-        // A batch has at most 65,536 captures, and each at most 1,024 bytes.
+    pub(super) fn push(&mut self, capture: &Capture<'_>, keep_ip: bool) {
+        // A batch has at most 65,536 captures, and each at most 1,024 bytes and its key.
         let text = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        let code = self.push_text(Some(capture.key.as_str()));
         let referrer = self.push_text(capture.referrer);
         let user_agent = self.push_text(capture.user_agent);
         self.slots.push(Slot {
-            code: capture.code,
             link_id: capture.link_id,
-            at_millis: capture.at.timestamp_millis(),
+            at_millis: capture.at_millis,
             country: capture.country,
             ip: capture.ip.filter(|_| keep_ip),
             bot: capture.bot,
             text,
+            code,
             referrer,
             user_agent,
         });
@@ -159,15 +189,16 @@ impl Chunk {
         u16::try_from(kept.len()).unwrap_or(NO_TEXT)
     }
 
-    /// The captures in order, each with its referrer and its user agent.
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&Slot, Option<&str>, Option<&str>)> {
+    /// The captures in order, each with its code, its referrer and its user agent.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&Slot, &str, Option<&str>, Option<&str>)> {
         self.slots.iter().map(|slot| {
-            let text =
-                |start: usize, len: u16| (len != NO_TEXT).then(|| self.text.get(start..start + usize::from(len)));
-            let start = slot.text as usize;
-            let referrer = text(start, slot.referrer).flatten();
-            let user_agent = text(start + referrer.map_or(0, str::len), slot.user_agent).flatten();
-            (slot, referrer, user_agent)
+            let mut rest = self.text.get(slot.text as usize..).unwrap_or_default();
+            let mut next = |len: u16| {
+                let (text, behind) = (len != NO_TEXT).then(|| rest.split_at_checked(len.into())).flatten()?;
+                rest = behind;
+                Some(text)
+            };
+            (slot, next(slot.code).unwrap_or_default(), next(slot.referrer), next(slot.user_agent))
         })
     }
 
@@ -200,20 +231,23 @@ mod tests {
     fn texts_come_out_as_they_went_in() {
         let long = "é".repeat(400);
         let mut chunk = Chunk::new();
-        chunk.push(capture("a").with_referrer("https://a.example/").with_user_agent("Firefox"), false);
-        chunk.push(capture("b").with_user_agent(""), false);
-        chunk.push(capture("c").with_referrer(&*long), false);
-        let read: Vec<_> = chunk.iter().map(|(_, referrer, agent)| (referrer, agent)).collect();
+        chunk.push(&capture("a").with_referrer("https://a.example/").with_user_agent("Firefox"), false);
+        chunk.push(&capture("b").with_user_agent(""), false);
+        chunk.push(&capture("c").with_referrer(&*long), false);
+        let read: Vec<_> = chunk.iter().map(|(_, code, referrer, agent)| (code, referrer, agent)).collect();
         let cut = &long[..512];
-        assert_eq!(read, [(Some("https://a.example/"), Some("Firefox")), (None, Some("")), (Some(cut), None)]);
+        assert_eq!(
+            read,
+            [("a", Some("https://a.example/"), Some("Firefox")), ("b", None, Some("")), ("c", Some(cut), None)]
+        );
     }
 
     #[test]
     fn a_chunk_that_is_used_again_is_empty() {
         let mut chunk = Chunk::new();
         for _ in 0..3 {
-            chunk.push(capture("a").with_user_agent("Firefox"), false);
-            assert_eq!((chunk.len(), &*chunk.text), (1, "Firefox"));
+            chunk.push(&capture("a").with_user_agent("Firefox"), false);
+            assert_eq!((chunk.len(), &*chunk.text), (1, "aFirefox"));
             chunk.clear();
         }
     }
@@ -222,8 +256,8 @@ mod tests {
     fn an_address_is_kept_only_where_it_is_hashed() {
         let ip: IpAddr = "192.0.2.1".parse().unwrap();
         let mut chunk = Chunk::new();
-        chunk.push(capture("a").with_ip(ip), false);
-        chunk.push(capture("b").with_ip(ip), true);
+        chunk.push(&capture("a").with_ip(ip), false);
+        chunk.push(&capture("b").with_ip(ip), true);
         let kept: Vec<_> = chunk.iter().map(|(slot, ..)| slot.ip).collect();
         assert_eq!(kept, [None, Some(ip)]);
         let shown = format!("{:?}", capture("a").with_ip(ip).with_user_agent("secret"));

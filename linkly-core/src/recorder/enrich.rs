@@ -5,7 +5,7 @@ use chrono::DateTime;
 use super::capture::{Chunk, Slot};
 use super::user_agent::{Agent, Memo};
 use super::{VisitorHash, referrer};
-use crate::{Click, id};
+use crate::{Click, Code, id};
 
 /// The last millisecond that a click can have: that of the year 9999.
 const LAST_MILLI: i64 = 253_402_300_799_999;
@@ -15,21 +15,32 @@ const LAST_MILLI: i64 = 253_402_300_799_999;
 pub(super) struct Enricher {
     agents: Memo,
     visitor_hash: Option<VisitorHash>,
+    /// The code before: a hot link's clicks share it.
+    code: Option<Code>,
 }
 
 impl Enricher {
     pub(super) fn new(visitor_hash: Option<VisitorHash>) -> Self {
-        Self { agents: Memo::default(), visitor_hash }
+        Self { agents: Memo::default(), visitor_hash, code: None }
     }
 
     pub(super) fn clicks(&mut self, chunk: &Chunk) -> Vec<Click> {
-        chunk.iter().map(|(slot, referrer, user_agent)| self.click(slot, referrer, user_agent)).collect()
+        let mut clicks = Vec::with_capacity(chunk.len());
+        self.append(chunk, &mut clicks);
+        clicks
     }
 
-    fn click(&mut self, slot: &Slot, referrer: Option<&str>, user_agent: Option<&str>) -> Click {
+    /// The same, behind what is in `clicks`.
+    pub(super) fn append(&mut self, chunk: &Chunk, clicks: &mut Vec<Click>) {
+        clicks.extend(
+            chunk.iter().map(|(slot, code, referrer, user_agent)| self.click(slot, code, referrer, user_agent)),
+        );
+    }
+
+    fn click(&mut self, slot: &Slot, code: &str, referrer: Option<&str>, user_agent: Option<&str>) -> Click {
         let at = DateTime::from_timestamp_millis(slot.at_millis.clamp(0, LAST_MILLI)).unwrap_or_default();
         let agent = user_agent.map_or_else(Agent::default, |text| self.agents.parse(text));
-        let mut click = Click::with_id(id::new_id(at), slot.code.clone(), at);
+        let mut click = Click::with_id(id::new_id(at), self.code(code), at);
         click.link_id = slot.link_id;
         click.referrer = referrer.and_then(referrer::host);
         click.browser = agent.browser.map(Into::into);
@@ -43,19 +54,26 @@ impl Enricher {
         };
         click
     }
+
+    fn code(&mut self, text: &str) -> Code {
+        match &self.code {
+            Some(code) if code.as_str() == text => code.clone(),
+            _ => self.code.insert(Code::from_checked(text)).clone(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Capture, Code};
+    use crate::Capture;
     use chrono::{DateTime, Utc};
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     fn clicks(captures: impl IntoIterator<Item = Capture<'static>>, hash: Option<VisitorHash>) -> Vec<Click> {
         let mut chunk = Chunk::new();
         for capture in captures {
-            chunk.push(capture, hash.is_some());
+            chunk.push(&capture, hash.is_some());
         }
         Enricher::new(hash).clicks(&chunk)
     }
@@ -128,7 +146,7 @@ mod tests {
             let (referrer, agent, country) = (format!("https://{}", text()), text(), text());
             let capture = Capture::new(code(), Utc::now()).with_country(&*country);
             let mut chunk = Chunk::new();
-            chunk.push(capture.with_referrer(&*referrer).with_user_agent(&*agent), false);
+            chunk.push(&capture.with_referrer(&*referrer).with_user_agent(&*agent), false);
             for click in Enricher::new(None).clicks(&chunk) {
                 click.check().unwrap_or_else(|error| panic!("seed {seed}: {referrer:?} {agent:?}: {error}"));
             }

@@ -33,14 +33,14 @@ impl Group {
 
 /// One capture's place in its group.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     pub(super) group: Arc<Group>,
     pub(super) index: usize,
 }
 
 impl Ticket {
     /// Waits until it is known what became of the capture.
-    pub(super) async fn wait(self) -> Result<()> {
+    pub(crate) async fn wait(self) -> Result<()> {
         // Made before the look at the outcome, so that none is missed: `notify_waiters` reaches every
         // future that exists, polled or not.
         let done = self.group.done.notified();

@@ -35,6 +35,7 @@ pub use metrics::{RecorderMetrics, RecorderReport};
 pub use user_agent::is_bot;
 pub use visitor::VisitorHash;
 
+pub(crate) use group::Ticket;
 use queue::{Pushed, Shared};
 
 /// The recorder's name in errors.
@@ -157,6 +158,12 @@ impl Recorder {
             None => Ok(()),
             Some(ticket) => ticket.wait().await,
         }
+    }
+
+    /// Records a click where that needs no waiting: the ticket is for those who wait until it is durable.
+    /// `None`, and nothing has happened, where it does.
+    pub(crate) fn record_at_once(&self, capture: &Capture<'_>) -> Option<Option<Ticket>> {
+        self.0.shared.push_if_room(capture)
     }
 
     /// Whether clicks are taken in.

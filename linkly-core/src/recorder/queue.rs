@@ -176,6 +176,18 @@ impl Shared {
                 }
             };
         }
+        Pushed::Queued(self.take_in(guard, &capture))
+    }
+
+    /// Takes a capture in if that needs no waiting and loses nothing; else nothing has happened.
+    pub(super) fn push_if_room(&self, capture: &Capture<'_>) -> Option<Option<Ticket>> {
+        let state = self.lock();
+        let has_room = !state.closed && state.queued < self.config.capacity;
+        has_room.then(|| self.take_in(state, capture))
+    }
+
+    fn take_in(&self, mut guard: MutexGuard<'_, State>, capture: &Capture<'_>) -> Option<Ticket> {
+        let state = &mut *guard;
         let index = state.filling.len();
         if index == 0 {
             state.filling.since = Instant::now();
@@ -200,7 +212,7 @@ impl Shared {
         if wake {
             self.wake.notify_one();
         }
-        Pushed::Queued(ticket)
+        ticket
     }
 
     /// Takes a capture in as soon as there is room.

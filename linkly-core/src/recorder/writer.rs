@@ -18,14 +18,21 @@ pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
     // Also when the runtime is shut down under this task: nobody may wait for it then.
     let _end = EndOnDrop(&shared);
     let mut enricher = Enricher::new(shared.config.visitor_hash.clone());
+    // Used again for every batch: at 200 KB it is more than an allocator keeps at hand.
+    let mut spare = Vec::new();
     while let Some(chunk) = shared.next().await {
-        let clicks = Arc::new(enricher.clicks(&chunk));
+        enricher.append(&chunk, &mut spare);
+        let clicks = Arc::new(std::mem::take(&mut spare));
         let delivered = match shared.enriched(&clicks, chunk) {
             Ok(()) => deliver(&shared, &*sink, &clicks).await,
             ended => ended,
         };
         if let Err(Ended) = delivered {
             return;
+        }
+        if let Some(settled) = Arc::into_inner(clicks) {
+            spare = settled;
+            spare.clear();
         }
     }
 }
