@@ -12,7 +12,7 @@ mod error;
 mod id;
 mod link;
 mod memory_store;
-mod millis;
+pub mod millis;
 mod recorder;
 mod target;
 mod traits;
