@@ -69,8 +69,9 @@ impl PgBouncer {
             fs::write(folder.join("settings"), settings).expect("the folder is there");
             Setup {
                 program: Program::new(&path).args(["settings"]).run_by(account),
-                // At once in every version. SIGTERM waits for the clients to leave since 1.23.
-                stop_signal: "QUIT",
+                // It has nothing to put in order. SIGTERM waits for the clients to leave since 1.23, and SIGINT and
+                // SIGQUIT may be ignored: a shell's background jobs inherit that.
+                stop_signal: "KILL",
                 answers: Box::new(move || postgres::is_ready(address)),
             }
         });
