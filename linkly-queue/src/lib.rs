@@ -4,6 +4,7 @@
 mod dead_letter;
 #[cfg(feature = "spool")]
 mod spool;
+mod tee;
 
 pub use linkly_core;
 
@@ -11,3 +12,4 @@ pub use linkly_core;
 pub use dead_letter::{DeadLetter, Letters};
 #[cfg(feature = "spool")]
 pub use spool::{AtLimit, Salvage, Spool, SpoolConfig, SpoolMetrics, SpoolReport};
+pub use tee::{Tee, TeeMetrics};

@@ -1,6 +1,9 @@
 //! The recorder's task: one batch after the other, until it is settled.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -14,7 +17,7 @@ use crate::{Backoff, Click, ClickSink, Delivered, Delivery, Result};
 const MOST_CLOSING_BACKOFF: Duration = Duration::from_millis(250);
 
 /// Runs until the queue is closed and empty, or the recorder was ended.
-pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
+pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>, spill: Option<Arc<dyn ClickSink>>) {
     // Also when the runtime is shut down under this task: nobody may wait for it then.
     let _end = EndOnDrop(&shared);
     let mut enricher = Enricher::new(shared.config.visitor_hash.clone());
@@ -24,7 +27,7 @@ pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
         enricher.append(&chunk, &mut spare);
         let clicks = Arc::new(std::mem::take(&mut spare));
         let delivered = match shared.enriched(&clicks, chunk) {
-            Ok(()) => deliver(&shared, &*sink, &clicks).await,
+            Ok(()) => deliver(&shared, &*sink, spill.as_deref(), &clicks).await,
             ended => ended,
         };
         if let Err(Ended) = delivered {
@@ -46,26 +49,111 @@ impl Drop for EndOnDrop<'_> {
 }
 
 /// Settles every click of a batch.
-async fn deliver(shared: &Shared, sink: &dyn ClickSink, clicks: &[Click]) -> Result<(), Ended> {
+async fn deliver(
+    shared: &Shared,
+    sink: &dyn ClickSink,
+    spill: Option<&dyn ClickSink>,
+    clicks: &[Click],
+) -> Result<(), Ended> {
     let started = Instant::now();
-    let config = &shared.config;
-    let mut backoff = Backoff::new(config.first_backoff, config.most_backoff);
-    let mut delivery = Delivery::new(sink, clicks, config.write_timeout);
-    while let Some(delivered) = delivery.next().await {
-        match delivered {
-            Delivered::Written(count) => {
-                shared.written(count)?;
-                backoff.reset();
-            }
-            Delivered::Dead(letter) => shared.dead(*letter)?,
-            Delivered::Failed(_) => {
-                shared.retried();
-                let limit = if shared.lock().closed { MOST_CLOSING_BACKOFF } else { Duration::MAX };
-                // Elapsed, or the recorder is to end and there may be no time to wait.
-                _ = timeout(backoff.pause_within(limit), shared.closing.notified()).await;
+    let backoff = Backoff::new(shared.config.first_backoff, shared.config.most_backoff);
+    let mut batch = Batch { shared, left: clicks, backoff };
+    match spill {
+        None => batch.bring(To::Sink(sink), Patience::Endless).await?,
+        Some(spill) => {
+            while !batch.left.is_empty() {
+                if !shared.is_pressed() {
+                    batch.bring(To::Sink(sink), Patience::UntilPressed).await?;
+                }
+                batch.bring(To::Spill(spill), Patience::OneFailure).await?;
+                // The second sink is not well either: the first has its full time for a call.
+                batch.bring(To::Sink(sink), Patience::OneFailure).await?;
             }
         }
     }
     tracing::debug!(clicks = clicks.len(), took = ?started.elapsed(), "wrote a batch of clicks");
     Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum To<'a> {
+    Sink(&'a dyn ClickSink),
+    Spill(&'a dyn ClickSink),
+}
+
+/// How long a sink is tried.
+#[derive(Clone, Copy)]
+enum Patience {
+    Endless,
+    /// Until the queue has no time for it.
+    UntilPressed,
+    OneFailure,
+}
+
+/// A batch on its way.
+struct Batch<'a> {
+    shared: &'a Shared,
+    /// What is not settled.
+    left: &'a [Click],
+    backoff: Backoff,
+}
+
+impl Batch<'_> {
+    /// Brings what is left to a sink, for as long as there is patience with it.
+    async fn bring(&mut self, to: To<'_>, patience: Patience) -> Result<(), Ended> {
+        let (To::Sink(sink) | To::Spill(sink)) = to;
+        let shared = self.shared;
+        let mut delivery = Delivery::new(sink, self.left, shared.config.write_timeout);
+        while !self.left.is_empty() {
+            let delivered = match patience {
+                Patience::UntilPressed => unless_pressed(shared, delivery.next()).await.flatten(),
+                Patience::Endless | Patience::OneFailure => delivery.next().await,
+            };
+            match delivered {
+                Some(Delivered::Written(count)) => {
+                    match to {
+                        To::Sink(_) => shared.written(count)?,
+                        To::Spill(_) => shared.spilled(count)?,
+                    }
+                    self.left = &self.left[count..];
+                    self.backoff.reset();
+                }
+                Some(Delivered::Dead(letter)) => {
+                    shared.dead(*letter)?;
+                    self.left = &self.left[1..];
+                }
+                Some(Delivered::Failed(_)) => {
+                    shared.retried();
+                    self.pause(patience).await;
+                    match patience {
+                        Patience::Endless => {}
+                        Patience::UntilPressed if !shared.is_pressed() => {}
+                        Patience::UntilPressed | Patience::OneFailure => return Ok(()),
+                    }
+                }
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits before a retry. Ends early when the recorder is to end and there may be no time to wait.
+    async fn pause(&mut self, patience: Patience) {
+        let limit = if self.shared.lock().closed { MOST_CLOSING_BACKOFF } else { Duration::MAX };
+        let pause = self.backoff.pause_within(limit);
+        _ = match patience {
+            Patience::UntilPressed => timeout(pause, self.shared.pressed()).await,
+            Patience::Endless | Patience::OneFailure => timeout(pause, self.shared.closing.notified()).await,
+        };
+    }
+}
+
+/// What the call comes to; `None` when the queue has no time for it.
+async fn unless_pressed<T>(shared: &Shared, call: impl Future<Output = T>) -> Option<T> {
+    let (mut call, mut pressed) = (pin!(call), pin!(shared.pressed()));
+    poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => pressed.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
