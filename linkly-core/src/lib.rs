@@ -5,13 +5,14 @@ mod clock;
 mod code;
 mod code_policy;
 mod copy;
+mod delivery;
 mod domain;
 mod engine;
 mod error;
 mod id;
 mod link;
 mod memory_store;
-mod millis;
+pub mod millis;
 mod recorder;
 mod target;
 mod traits;
@@ -26,6 +27,7 @@ pub use clock::{Clock, ManualClock, SystemClock, Tick, whole_millis};
 pub use code::{Code, MAX_CODE_BYTES, MAX_KEY_BYTES};
 pub use code_policy::{CodeGenerator, CodePolicy, Folding};
 pub use copy::{Copied, CopyProgress, Skipped, copy_clicks, copy_links};
+pub use delivery::{Backoff, DeadLetter, Delivered, Delivery};
 pub use domain::{Domain, MAX_DOMAIN_BYTES};
 pub use engine::{
     Builder, Config, LinkPatch, Linkly, Location, Metrics, NewLink, NoCache, Report, Resolution, Visit, VisitContext,
@@ -35,8 +37,7 @@ pub use id::{derived_id, first_id, new_id, time_of};
 pub use link::{Link, MAX_METADATA_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_TITLE_BYTES, Metadata, RedirectStatus};
 pub use memory_store::MemoryStore;
 pub use recorder::{
-    Acknowledge, Capture, DeadLetter, Overflow, Recorder, RecorderConfig, RecorderMetrics, RecorderReport, VisitorHash,
-    is_bot,
+    Acknowledge, Capture, Overflow, Recorder, RecorderConfig, RecorderMetrics, RecorderReport, VisitorHash, is_bot,
 };
 pub use target::{Activity, Target, TargetParts};
 pub use traits::*;

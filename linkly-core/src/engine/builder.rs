@@ -24,6 +24,7 @@ use crate::{
 pub struct Builder {
     store: Arc<dyn Store>,
     sink: Arc<dyn ClickSink>,
+    spill: Option<Arc<dyn ClickSink>>,
     cache: Arc<dyn Cache>,
     clock: Arc<dyn Clock>,
     config: Config,
@@ -38,6 +39,7 @@ impl Builder {
         let store = Arc::new(store);
         Self {
             sink: store.clone(),
+            spill: None,
             store,
             cache: Arc::new(NoCache),
             clock: Arc::new(SystemClock),
@@ -58,6 +60,13 @@ impl Builder {
     /// Where clicks go. Default: the store. A durable queue in front of it goes here.
     pub fn clicks(mut self, sink: impl ClickSink) -> Self {
         self.sink = Arc::new(sink);
+        self
+    }
+
+    /// Where clicks go that would overflow the recorder's queue, with [`Overflow::Spill`](crate::Overflow::Spill):
+    /// a durable queue on this machine. It is shut down by who has opened it, after the engine.
+    pub fn spill(mut self, sink: impl ClickSink) -> Self {
+        self.spill = Some(Arc::new(sink));
         self
     }
 
@@ -135,7 +144,10 @@ impl Builder {
         }
         let keys = Keys { domain: None, folding: self.store.folding(), policy: Arc::new(self.codes) };
         let engine = Engine {
-            recorder: Recorder::start(self.sink, self.recorder, &runtime)?,
+            recorder: match self.spill {
+                None => Recorder::start(self.sink, self.recorder, &runtime)?,
+                Some(spill) => Recorder::start_with_spill(self.sink, spill, self.recorder, &runtime)?,
+            },
             writes: Writes::new(loader.clone(), runtime.clone()),
             reservations: Arc::new(Reservations::new(loader.clone(), runtime)),
             store: self.store,

@@ -169,8 +169,8 @@ impl Linkly {
     /// Resolves a code and records the click.
     ///
     /// With [`Acknowledge::Enqueued`](crate::Acknowledge::Enqueued) the click is taken down and this
-    /// returns without waiting for the store, but for room in a full queue where the overflow is
-    /// [`Overflow::Block`](crate::Overflow::Block); with [`Acknowledge::Durable`](crate::Acknowledge::Durable)
+    /// returns without waiting for the store, but for room in a full queue where the overflow is not
+    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest); with [`Acknowledge::Durable`](crate::Acknowledge::Durable)
     /// it returns when the click is in the store.
     ///
     /// A link with `max_clicks` asks the store for a redirect first and fails closed: when the store

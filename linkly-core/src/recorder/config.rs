@@ -33,6 +33,12 @@ pub enum Overflow {
     Block,
     /// The click is dropped and counted: redirects stay fast, and the numbers become too low.
     DropNewest,
+    /// Batches go to a second sink instead, a durable queue on this machine:
+    /// [`Recorder::start_with_spill`](super::Recorder::start_with_spill). They do so once the queue is half
+    /// full, and for as long as it is; a call of the sink that is under way when it is full is dropped for
+    /// that, and its batch spilled. What the recorder holds when it is shut down is spilled too. Redirects
+    /// wait only while the second sink takes nothing either.
+    Spill,
 }
 
 /// How a [`Recorder`](super::Recorder) works.

@@ -1,20 +1,8 @@
-//! Clicks that a sink refused for good.
+//! The clicks that the sink refused for good.
 
 use std::collections::VecDeque;
 
-use crate::{Click, Error};
-
-/// A click that the sink refused for good, and why.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DeadLetter {
-    /// The click. Recording it again is safe.
-    pub click: Click,
-    /// What the sink said.
-    pub error: Error,
-    /// How many calls of the sink held it.
-    pub tries: u32,
-}
+use crate::DeadLetter;
 
 /// The last dead letters: when there are too many, the oldest give way.
 #[derive(Debug)]

@@ -8,13 +8,14 @@ use super::capture::Chunk;
 use super::enrich::Enricher;
 use super::group::Outcome;
 use super::queue::{Batch, InFlight, Shared, State};
-use super::{DeadLetter, RecorderMetrics, RecorderReport};
-use crate::{Click, Error, Result};
+use super::{RecorderMetrics, RecorderReport};
+use crate::{Click, DeadLetter, Error, Result};
 
 /// The counts that are not the queue's.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ledger {
     pub(super) written: u64,
+    pub(super) spilled: u64,
     pub(super) batches: u64,
     pub(super) retried: u64,
     pub(super) dropped: u64,
@@ -49,6 +50,14 @@ impl Shared {
     pub(super) fn written(&self, count: usize) -> Result<(), Ended> {
         self.settle(count, |state| {
             state.ledger.written += count as u64;
+            state.ledger.batches += 1;
+        })
+    }
+
+    /// The next `count` clicks of the batch in flight went to the second sink.
+    pub(super) fn spilled(&self, count: usize) -> Result<(), Ended> {
+        self.settle(count, |state| {
+            state.ledger.spilled += count as u64;
             state.ledger.batches += 1;
         })
     }
@@ -94,7 +103,7 @@ impl Shared {
             let progress = self.progress.notified();
             {
                 let state = self.lock();
-                if state.ledger.written + state.ledger.dead >= enqueued {
+                if state.ledger.written + state.ledger.spilled + state.ledger.dead >= enqueued {
                     return Ok(());
                 }
                 if state.ending {
@@ -153,8 +162,8 @@ impl Shared {
                 "the click recorder ended with clicks that are not known to be written"
             );
         }
-        let Ledger { written, dropped, dead, .. } = ledger;
-        let report = RecorderReport { written, not_written, dropped, dead, unwritten };
+        let Ledger { written, spilled, dropped, dead, .. } = ledger;
+        let report = RecorderReport { written, spilled, not_written, dropped, dead, unwritten };
         self.lock().report = Some(Arc::new(report));
         for (group, outcome) in groups {
             group.resolve(outcome);
@@ -174,6 +183,7 @@ impl Shared {
             blocked: self.blocked(),
             enqueued: state.enqueued,
             written: state.ledger.written,
+            spilled: state.ledger.spilled,
             batches: state.ledger.batches,
             retried: state.ledger.retried,
             dropped: state.ledger.dropped,

@@ -6,7 +6,7 @@ use crate::Click;
 
 /// What a recorder holds at the moment, and what it did since it was started.
 ///
-/// At any moment `enqueued = written + dead + queued + in_flight`, until the recorder ended with
+/// At any moment `enqueued = written + spilled + dead + queued + in_flight`, until the recorder ended with
 /// clicks that it could not write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,9 +23,11 @@ pub struct RecorderMetrics {
     pub enqueued: u64,
     /// Clicks that the sink has acknowledged.
     pub written: u64,
-    /// Calls of the sink that succeeded.
+    /// Clicks that the second sink has acknowledged ([`Overflow::Spill`](super::Overflow::Spill)).
+    pub spilled: u64,
+    /// Calls of either sink that succeeded.
     pub batches: u64,
-    /// Calls of the sink that failed in a way that may pass and were made again.
+    /// Calls of either sink that failed in a way that may pass and were made again.
     pub retried: u64,
     /// Captures that were not taken in because the queue was full.
     pub dropped: u64,
@@ -37,13 +39,15 @@ pub struct RecorderMetrics {
 
 /// What became of all clicks of a recorder that was shut down.
 ///
-/// `written + dead + dropped + not_written` is the number of calls of `record` that did not fail for
+/// `written + spilled + dead + dropped + not_written` is the number of calls of `record` that did not fail for
 /// another reason than a full queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecorderReport {
     /// Clicks that the sink has acknowledged.
     pub written: u64,
+    /// Clicks that the second sink has acknowledged ([`Overflow::Spill`](super::Overflow::Spill)).
+    pub spilled: u64,
     /// Clicks that are not known to be written: those that waited, and those of a call of the sink that
     /// had not answered by the deadline and may have happened.
     pub not_written: u64,

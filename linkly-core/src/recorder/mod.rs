@@ -9,9 +9,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{ClickSink, Error, Result};
+use crate::{ClickSink, DeadLetter, Error, Result};
 
-mod bisect;
 mod bots;
 mod capture;
 mod config;
@@ -32,7 +31,6 @@ mod tests;
 
 pub use capture::Capture;
 pub use config::{Acknowledge, Overflow, RecorderConfig};
-pub use dead_letters::DeadLetter;
 pub use metrics::{RecorderMetrics, RecorderReport};
 pub use user_agent::is_bot;
 pub use visitor::VisitorHash;
@@ -79,6 +77,7 @@ fn closed() -> Error {
 /// - A batch that the sink refuses for a click's sake ([`Error::Refused`], or what
 ///   [`Click::check`](crate::Click::check) found) is halved until the click is alone. It goes to the
 ///   [dead letters](Self::dead_letters), all others are written.
+/// - With [`Overflow::Spill`], what there is no time for goes to a second sink.
 /// - [`shutdown`](Self::shutdown) writes what it can by its deadline and gives the rest back.
 ///
 /// # When a batch is written
@@ -108,12 +107,63 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] when the [configuration](RecorderConfig::check) cannot work.
+    /// [`Error::InvalidInput`] when the [configuration](RecorderConfig::check) cannot work, and for
+    /// [`Overflow::Spill`]: [`start_with_spill`](Self::start_with_spill) says where to.
     ///
     /// # Panics
     ///
     /// When time is not enabled in `runtime`.
     pub fn start(sink: Arc<dyn ClickSink>, config: RecorderConfig, runtime: &Handle) -> Result<Self> {
+        if config.overflow == Overflow::Spill {
+            return Err(Error::invalid("recorder overflow", "there is nothing to spill to"));
+        }
+        Self::spawn(sink, None, config, runtime)
+    }
+
+    /// The same, with a second sink for when the first cannot keep up ([`Overflow::Spill`]): a durable queue
+    /// on this machine, in front of the same store. What went to it comes to the store later than what
+    /// was recorded after it, and may come twice, with the same ids.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use linkly_core::{MemoryStore, Overflow, Recorder, RecorderConfig};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> linkly_core::Result<()> {
+    /// # let (store, spool) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+    /// let config = RecorderConfig::default().with_overflow(Overflow::Spill);
+    /// let runtime = tokio::runtime::Handle::current();
+    /// let recorder = Recorder::start_with_spill(store, spool, config, &runtime)?;
+    /// # recorder.shutdown(Duration::ZERO).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), and [`Error::InvalidInput`] with another overflow.
+    ///
+    /// # Panics
+    ///
+    /// When time is not enabled in `runtime`.
+    pub fn start_with_spill(
+        sink: Arc<dyn ClickSink>,
+        spill: Arc<dyn ClickSink>,
+        config: RecorderConfig,
+        runtime: &Handle,
+    ) -> Result<Self> {
+        if config.overflow != Overflow::Spill {
+            return Err(Error::invalid("recorder overflow", "it is not spill, and there is something to spill to"));
+        }
+        Self::spawn(sink, Some(spill), config, runtime)
+    }
+
+    fn spawn(
+        sink: Arc<dyn ClickSink>,
+        spill: Option<Arc<dyn ClickSink>>,
+        config: RecorderConfig,
+        runtime: &Handle,
+    ) -> Result<Self> {
         config.check()?;
         {
             // The task could only panic, later.
@@ -121,14 +171,14 @@ impl Recorder {
             drop(tokio::time::sleep(Duration::ZERO));
         }
         let shared = Arc::new(Shared::new(config));
-        let task = runtime.spawn(writer::run(Arc::clone(&shared), sink)).abort_handle();
+        let task = runtime.spawn(writer::run(Arc::clone(&shared), sink, spill)).abort_handle();
         Ok(Self(Arc::new(Handles { shared, runtime: runtime.clone(), task })))
     }
 
     /// Records a click.
     ///
     /// With [`Acknowledge::Enqueued`] this does not wait, but for room in a full queue where the
-    /// overflow is [`Overflow::Block`]. With [`Acknowledge::Durable`] it waits until the click is
+    /// overflow is not [`Overflow::DropNewest`]. With [`Acknowledge::Durable`] it waits until the click is
     /// written, and for as long as the sink is unavailable: set a timeout where that is too long.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     wake: Notify,
     /// Wakes the task out of a pause before a retry.
     pub(super) closing: Notify,
+    /// Wakes the task out of a call of the sink that there is no time for.
+    pressing: Notify,
     /// Wakes callers that wait for room, as many as there is room for.
     pub(super) room: Notify,
     blocked: AtomicUsize,
@@ -145,6 +147,7 @@ impl Shared {
             state: Mutex::new(state),
             wake: Notify::new(),
             closing: Notify::new(),
+            pressing: Notify::new(),
             room: Notify::new(),
             blocked: AtomicUsize::new(0),
             progress: Notify::new(),
@@ -166,6 +169,11 @@ impl Shared {
         if state.queued >= self.config.capacity {
             return match self.config.overflow {
                 Overflow::Block => Pushed::Full(capture),
+                Overflow::Spill => {
+                    drop(guard);
+                    self.pressing.notify_one();
+                    Pushed::Full(capture)
+                }
                 Overflow::DropNewest => {
                     let unlogged = state.count_drop();
                     drop(guard);
@@ -286,6 +294,26 @@ impl Shared {
         chunk
     }
 
+    /// Whether the next batch is to be spilled, where there is something to spill to.
+    pub(super) fn is_pressed(&self) -> bool {
+        let state = self.lock();
+        state.closed || state.queued >= self.config.capacity.div_ceil(2)
+    }
+
+    /// Waits until there is no time for a call of the sink.
+    pub(super) async fn pressed(&self) {
+        loop {
+            let pressing = self.pressing.notified();
+            {
+                let state = self.lock();
+                if state.closed || state.queued >= self.config.capacity {
+                    return;
+                }
+            }
+            pressing.await;
+        }
+    }
+
     /// How many callers wait for room.
     pub(super) fn blocked(&self) -> usize {
         self.blocked.load(Ordering::SeqCst)
@@ -307,6 +335,7 @@ impl Shared {
         let was_open = !std::mem::replace(&mut state.closed, true);
         self.wake_task(state);
         self.closing.notify_one();
+        self.pressing.notify_one();
         self.room.notify_waiters();
         was_open
     }

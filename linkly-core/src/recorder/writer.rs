@@ -1,25 +1,23 @@
 //! The recorder's task: one batch after the other, until it is settled.
 
-use std::any::Any;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::bisect::Bisection;
 use super::enrich::Enricher;
 use super::ledger::Ended;
 use super::queue::Shared;
-use super::{DeadLetter, RecorderConfig};
-use crate::{Click, ClickSink, Error, Result};
+use crate::{Backoff, Click, ClickSink, Delivered, Delivery, Result};
 
 /// The longest pause between retries once the recorder is to end: its deadline may be near.
 const MOST_CLOSING_BACKOFF: Duration = Duration::from_millis(250);
 
 /// Runs until the queue is closed and empty, or the recorder was ended.
-pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
+pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>, spill: Option<Arc<dyn ClickSink>>) {
     // Also when the runtime is shut down under this task: nobody may wait for it then.
     let _end = EndOnDrop(&shared);
     let mut enricher = Enricher::new(shared.config.visitor_hash.clone());
@@ -29,7 +27,7 @@ pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
         enricher.append(&chunk, &mut spare);
         let clicks = Arc::new(std::mem::take(&mut spare));
         let delivered = match shared.enriched(&clicks, chunk) {
-            Ok(()) => deliver(&shared, &*sink, &clicks).await,
+            Ok(()) => deliver(&shared, &*sink, spill.as_deref(), &clicks).await,
             ended => ended,
         };
         if let Err(Ended) = delivered {
@@ -51,29 +49,25 @@ impl Drop for EndOnDrop<'_> {
 }
 
 /// Settles every click of a batch.
-async fn deliver(shared: &Shared, sink: &dyn ClickSink, clicks: &[Click]) -> Result<(), Ended> {
+async fn deliver(
+    shared: &Shared,
+    sink: &dyn ClickSink,
+    spill: Option<&dyn ClickSink>,
+    clicks: &[Click],
+) -> Result<(), Ended> {
     let started = Instant::now();
-    let mut backoff = Backoff::new(&shared.config);
-    let mut bisection = Bisection::new(clicks.len());
-    while let Some(part) = bisection.next() {
-        match write(sink, &clicks[part.range.clone()], shared.config.write_timeout).await {
-            Ok(()) => {
-                shared.written(part.range.len())?;
-                backoff.reset();
-            }
-            Err(error) if is_of_the_sink(&error) => {
-                shared.retried();
-                let pause = backoff.next(shared.lock().closed);
-                log_retry(&error, part.range.len(), part.tries, pause);
-                bisection.again(part);
-                // Elapsed, or the recorder is to end and there may be no time to wait.
-                _ = timeout(pause, shared.closing.notified()).await;
-            }
-            Err(error) => {
-                let Some(single) = bisection.halve(part) else { continue };
-                let click = clicks[single.range.start].clone();
-                log_dead(&click, &error, single.tries);
-                shared.dead(DeadLetter { click, error, tries: single.tries })?;
+    let backoff = Backoff::new(shared.config.first_backoff, shared.config.most_backoff);
+    let mut batch = Batch { shared, left: clicks, backoff };
+    match spill {
+        None => batch.bring(To::Sink(sink), Patience::Endless).await?,
+        Some(spill) => {
+            while !batch.left.is_empty() {
+                if !shared.is_pressed() {
+                    batch.bring(To::Sink(sink), Patience::UntilPressed).await?;
+                }
+                batch.bring(To::Spill(spill), Patience::OneFailure).await?;
+                // The second sink is not well either: the first has its full time for a call.
+                batch.bring(To::Sink(sink), Patience::OneFailure).await?;
             }
         }
     }
@@ -81,95 +75,85 @@ async fn deliver(shared: &Shared, sink: &dyn ClickSink, clicks: &[Click]) -> Res
     Ok(())
 }
 
-/// Whether the error says nothing about the clicks themselves. By its contract a sink refuses a click
-/// with `Refused` or with what [`Click::check`] found; a failed backend or a missing table is no reason
-/// to give up a single click, however long it lasts.
-fn is_of_the_sink(error: &Error) -> bool {
-    matches!(error, Error::Unavailable { .. } | Error::Backend { .. } | Error::Schema { .. } | Error::Closed { .. })
+#[derive(Clone, Copy)]
+enum To<'a> {
+    Sink(&'a dyn ClickSink),
+    Spill(&'a dyn ClickSink),
 }
 
-/// One call of the sink, which may fail, hang or panic.
-async fn write(sink: &dyn ClickSink, clicks: &[Click], limit: Duration) -> Result<()> {
-    let panicked = |panic: Box<dyn Any + Send>| Err(Error::unavailable("the click sink", panic_reason(&*panic)));
-    let call = async {
-        // Also a sink that is written without `async_trait` and panics before there is a future.
-        let mut call = match catch_unwind(AssertUnwindSafe(|| sink.record(clicks))) {
-            Ok(call) => call,
-            Err(panic) => return panicked(panic),
-        };
-        poll_fn(|context| {
-            catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)))
-                .unwrap_or_else(|panic| panicked(panic).into())
-        })
-        .await
-    };
-    let late = |_| Err(Error::unavailable("the click sink", format!("no answer within {limit:?}")));
-    timeout(limit, call).await.unwrap_or_else(late)
+/// How long a sink is tried.
+#[derive(Clone, Copy)]
+enum Patience {
+    Endless,
+    /// Until the queue has no time for it.
+    UntilPressed,
+    OneFailure,
 }
 
-fn panic_reason(panic: &(dyn Any + Send)) -> String {
-    let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", message.unwrap_or("without a message"))
+/// A batch on its way.
+struct Batch<'a> {
+    shared: &'a Shared,
+    /// What is not settled.
+    left: &'a [Click],
+    backoff: Backoff,
 }
 
-fn log_retry(error: &Error, clicks: usize, tries: u32, pause: Duration) {
-    let source = error as &(dyn std::error::Error + 'static);
-    if error.is_transient() {
-        tracing::warn!(error = source, clicks, tries, ?pause, "could not write clicks, will try again");
-    } else {
-        tracing::error!(error = source, clicks, tries, ?pause, "cannot write clicks, will try again");
-    }
-}
-
-fn log_dead(click: &Click, error: &Error, tries: u32) {
-    let source = error as &(dyn std::error::Error + 'static);
-    tracing::warn!(error = source, id = %click.id, code = %click.code, tries, "a click was refused for good");
-}
-
-/// Exponential backoff with full jitter
-/// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
-struct Backoff {
-    first: Duration,
-    most: Duration,
-    ceiling: Duration,
-}
-
-impl Backoff {
-    fn new(config: &RecorderConfig) -> Self {
-        Self { first: config.first_backoff, most: config.most_backoff, ceiling: config.first_backoff }
-    }
-
-    fn next(&mut self, closing: bool) -> Duration {
-        let most = if closing { self.most.min(MOST_CLOSING_BACKOFF) } else { self.most };
-        let ceiling = self.ceiling.min(most);
-        self.ceiling = ceiling.saturating_mul(2);
-        ceiling.mul_f64(rand::random::<f64>())
-    }
-
-    fn reset(&mut self) {
-        self.ceiling = self.first;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_limit_and_are_random_below_it() {
-        let config = RecorderConfig::default();
-        for (tries, ceiling) in [(1, 50), (2, 100), (5, 800), (8, 5_000), (60, 5_000)] {
-            let mut longest = Duration::ZERO;
-            for _ in 0..200 {
-                let mut backoff = Backoff::new(&config);
-                longest = longest.max((0..tries).map(|_| backoff.next(false)).last().unwrap());
+impl Batch<'_> {
+    /// Brings what is left to a sink, for as long as there is patience with it.
+    async fn bring(&mut self, to: To<'_>, patience: Patience) -> Result<(), Ended> {
+        let (To::Sink(sink) | To::Spill(sink)) = to;
+        let shared = self.shared;
+        let mut delivery = Delivery::new(sink, self.left, shared.config.write_timeout);
+        while !self.left.is_empty() {
+            let delivered = match patience {
+                Patience::UntilPressed => unless_pressed(shared, delivery.next()).await.flatten(),
+                Patience::Endless | Patience::OneFailure => delivery.next().await,
+            };
+            match delivered {
+                Some(Delivered::Written(count)) => {
+                    match to {
+                        To::Sink(_) => shared.written(count)?,
+                        To::Spill(_) => shared.spilled(count)?,
+                    }
+                    self.left = &self.left[count..];
+                    self.backoff.reset();
+                }
+                Some(Delivered::Dead(letter)) => {
+                    shared.dead(*letter)?;
+                    self.left = &self.left[1..];
+                }
+                Some(Delivered::Failed(_)) => {
+                    shared.retried();
+                    self.pause(patience).await;
+                    match patience {
+                        Patience::Endless => {}
+                        Patience::UntilPressed if !shared.is_pressed() => {}
+                        Patience::UntilPressed | Patience::OneFailure => return Ok(()),
+                    }
+                }
+                None => return Ok(()),
             }
-            let ceiling = Duration::from_millis(ceiling);
-            assert!(longest <= ceiling && longest > ceiling / 2, "try {tries}: {longest:?}");
         }
-        let mut backoff = Backoff::new(&config);
-        assert!((0..100).all(|_| backoff.next(true) <= MOST_CLOSING_BACKOFF));
-        backoff.reset();
-        assert!(backoff.next(false) <= config.first_backoff);
+        Ok(())
     }
+
+    /// Waits before a retry. Ends early when the recorder is to end and there may be no time to wait.
+    async fn pause(&mut self, patience: Patience) {
+        let limit = if self.shared.lock().closed { MOST_CLOSING_BACKOFF } else { Duration::MAX };
+        let pause = self.backoff.pause_within(limit);
+        _ = match patience {
+            Patience::UntilPressed => timeout(pause, self.shared.pressed()).await,
+            Patience::Endless | Patience::OneFailure => timeout(pause, self.shared.closing.notified()).await,
+        };
+    }
+}
+
+/// What the call comes to; `None` when the queue has no time for it.
+async fn unless_pressed<T>(shared: &Shared, call: impl Future<Output = T>) -> Option<T> {
+    let (mut call, mut pressed) = (pin!(call), pin!(shared.pressed()));
+    poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => pressed.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -6,6 +6,7 @@ mod full_queue;
 mod histories;
 mod shutdown;
 mod sinks;
+mod spill;
 
 use std::sync::Arc;
 

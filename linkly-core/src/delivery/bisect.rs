@@ -23,20 +23,22 @@ impl Bisection {
         Self { parts: vec![Part { range: 0..len, tries: 0 }] }
     }
 
-    /// The next part in order, with this try counted.
+    /// The next part in order, with this try counted. It stays the next one until what became of it is
+    /// entered.
     pub(super) fn next(&mut self) -> Option<Part> {
-        let mut part = self.parts.pop()?;
+        let part = self.parts.last_mut()?;
         part.tries = part.tries.saturating_add(1);
-        Some(part)
+        Some(part.clone())
     }
 
-    /// The same part comes next again.
-    pub(super) fn again(&mut self, part: Part) {
-        self.parts.push(part);
+    /// The next part is settled.
+    pub(super) fn settle(&mut self) {
+        self.parts.pop();
     }
 
-    /// The halves of the part come next; a single click cannot be halved and comes back.
-    pub(super) fn halve(&mut self, part: Part) -> Option<Part> {
+    /// The halves of the next part come next; a single click cannot be halved, is settled and comes back.
+    pub(super) fn halve(&mut self) -> Option<Part> {
+        let part = self.parts.pop()?;
         if part.range.len() <= 1 {
             return Some(part);
         }
@@ -60,10 +62,11 @@ mod tests {
             calls += 1;
             assert_eq!(part.range.start, at, "parts come in order and without gaps");
             if bad.iter().any(|bad| part.range.contains(bad)) {
-                let Some(single) = bisection.halve(part) else { continue };
+                let Some(single) = bisection.halve() else { continue };
                 found.push(single.range.start);
                 at = single.range.end;
             } else {
+                bisection.settle();
                 at = part.range.end;
             }
         }
@@ -93,8 +96,8 @@ mod tests {
     #[test]
     fn halves_remember_the_tries_of_the_whole() {
         let mut bisection = Bisection::new(2);
-        let whole = bisection.next().unwrap();
-        assert_eq!(bisection.halve(whole), None);
+        bisection.next().unwrap();
+        assert_eq!(bisection.halve(), None);
         assert_eq!(bisection.next(), Some(Part { range: 0..1, tries: 2 }));
     }
 }
