@@ -5,14 +5,14 @@
 //! very statement that the store makes of a batch.
 
 use std::hint::black_box;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use linkly_benches::{Codes, Paired, Shape};
+use linkly_benches::{Codes, Paired, Shape, statement_of};
 use linkly_core::chrono::Utc;
-use linkly_core::{Click, ClickSink, Code, Config, Linkly, NewLink, Resolution, Result};
-use linkly_sql::{Driver, Row, SchemaConfig, Sql, SqlStore, Statement, Value};
+use linkly_core::{Click, ClickSink, Code, Config, Linkly, NewLink, Resolution};
+use linkly_sql::{Statement, Value};
 use linkly_store_libsql::LibsqlStore;
 use linkly_store_libsql::libsql::{self, Builder, Connection};
 use linkly_testkit::Sqld;
@@ -30,37 +30,6 @@ const CLICKED: usize = 100;
 
 const SELECT: &str = "SELECT id, url, redirect, forward_query, max_clicks, active_from, expires_at, tags \
                       FROM links WHERE code = ?1 AND retired_at IS NULL";
-
-/// A driver that writes down what a store would send.
-#[derive(Debug, Default)]
-struct Written(Mutex<Vec<Statement>>);
-
-impl Driver for Written {
-    fn backend(&self) -> &'static str {
-        "written"
-    }
-
-    fn is_closed(&self) -> bool {
-        false
-    }
-
-    async fn read(&self, _: Statement) -> Result<Vec<Row>> {
-        Ok(Vec::new())
-    }
-
-    async fn write(&self, statement: Statement) -> Result<u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
-        Ok(0)
-    }
-
-    async fn write_returning(&self, _: Statement) -> Result<Vec<Row>> {
-        Ok(Vec::new())
-    }
-
-    async fn transaction(&self, _: Sql) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// A server with links, the engine on it, and a connection of the crate's own.
 struct Bench {
@@ -137,9 +106,7 @@ impl Bench {
 
     /// The statement that a store makes of a batch.
     fn statement(&self, number: usize) -> Statement {
-        let store = SqlStore::new(Written::default(), SchemaConfig::default()).unwrap();
-        self.runtime.block_on(store.record(&self.batch(number))).unwrap();
-        store.driver().0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap()
+        self.runtime.block_on(statement_of(&self.batch(number)))
     }
 
     /// How long the crate takes to send it.

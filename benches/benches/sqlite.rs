@@ -1,23 +1,31 @@
-//! A miss on SQLite, beside rusqlite's prepared select of the same columns on one thread.
+//! Misses and clicks on SQLite, beside rusqlite on one thread.
 //!
-//! `raw` is what a program does that has the driver alone: one connection, one statement prepared once,
-//! a code at a time. Ours is 64 tasks that resolve codes which no cache holds.
+//! For misses `raw` is what a program does that has the driver alone: one connection, one statement of the same
+//! columns prepared once, a code at a time. Ours is 64 tasks that resolve codes which no cache holds. For clicks
+//! `raw` runs the very statement that the store makes of a batch, on a file of its own with the same pragmas.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use linkly_benches::{Codes, Paired, Shape, resolve_on_tasks};
-use linkly_core::{Config, Linkly, NewLink};
+use linkly_benches::{Codes, Paired, Shape, resolve_on_tasks, statement_of};
+use linkly_core::chrono::{DateTime, TimeDelta, Utc};
+use linkly_core::{Click, ClickSink, Code, Config, Linkly, NewLink};
+use linkly_sql::Value;
 use linkly_store_sqlite::SqliteStore;
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter, types};
+use tokio::runtime::Runtime;
 
 const LINKS: usize = 100_000;
 const SEED: u64 = 1;
 const TASKS: usize = 64;
 /// Codes of one iteration.
 const CODES: usize = 6_400;
+
+/// Clicks of one batch, of how many codes.
+const BATCH: usize = 1_000;
+const CLICKED: usize = 100;
 
 const SELECT: &str = "SELECT id, url, redirect, forward_query, max_clicks, active_from, expires_at, tags \
                       FROM links WHERE code = ?1 AND retired_at IS NULL";
@@ -52,7 +60,7 @@ fn raw(connection: &Connection, codes: &Codes, first: usize) -> Duration {
 fn misses(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("linkly.db");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = runtime();
     let linkly = runtime.block_on(async {
         let store = SqliteStore::connect(&format!("sqlite:{}", file.display())).await.unwrap();
         let config = Config::default().with_poll_changes(Duration::ZERO);
@@ -96,5 +104,73 @@ fn misses(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, misses);
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// The n-th batch, a click each millisecond.
+fn batch(n: usize) -> Vec<Click> {
+    let start: DateTime<Utc> = "2026-01-11T10:00:00Z".parse().unwrap();
+    let click = |i: usize| {
+        let code = Code::new(&format!("c{}", i % CLICKED)).unwrap();
+        Click::new(code, start + TimeDelta::milliseconds((n * BATCH + i) as i64))
+    };
+    (0..BATCH).map(click).collect()
+}
+
+fn value(value: Value) -> types::Value {
+    match value {
+        Value::Null => types::Value::Null,
+        Value::Integer(value) => types::Value::Integer(value),
+        Value::Real(value) => types::Value::Real(value),
+        Value::Text(value) => types::Value::Text(value),
+        Value::Blob(value) => types::Value::Blob(value),
+    }
+}
+
+fn clicks(criterion: &mut Criterion) {
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime());
+    let open = |name: &str| {
+        let url = format!("sqlite:{}", folder.path().join(name).display());
+        runtime.block_on(SqliteStore::connect(&url)).unwrap()
+    };
+    // The schema is the store's.
+    runtime.block_on(open("raw.db").close());
+    let connection = Connection::open(folder.path().join("raw.db")).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL").unwrap();
+    let raw = |n: usize| {
+        let statement = runtime.block_on(statement_of(&batch(n)));
+        let mut prepared = connection.prepare_cached(&statement.sql).unwrap();
+        let start = Instant::now();
+        prepared.execute(params_from_iter(statement.parameters.into_iter().map(value))).unwrap();
+        start.elapsed()
+    };
+    let store = open("ours.db");
+    let ours = |n: usize| {
+        let batch = batch(n);
+        let start = Instant::now();
+        runtime.block_on(store.record(&batch)).unwrap();
+        start.elapsed()
+    };
+
+    let mut group = criterion.benchmark_group("clicks");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let mut number = 0;
+    let mut next = move || {
+        number += 1;
+        number
+    };
+    group.bench_function("raw", |b| b.iter_custom(|times| (0..times).map(|_| raw(next())).sum()));
+    group.bench_function("a batch of 1,000", |b| b.iter_custom(|times| (0..times).map(|_| ours(next())).sum()));
+    group.finish();
+
+    if !std::env::args().any(|arg| arg == "--test") {
+        // Behind those of criterion's: a batch that is sent again is no longer new.
+        let first = 1_000_000;
+        let paired = Paired::measure(300, |n| raw(first + n), |n| ours(first + n));
+        println!("clicks/a batch of 1,000: {}", paired.per(BATCH as u64));
+    }
+}
+
+criterion_group!(benches, misses, clicks);
 criterion_main!(benches);
