@@ -19,6 +19,7 @@ mod process;
 mod readme;
 mod selection;
 mod setup;
+mod soak;
 mod sqld;
 mod test;
 mod toolchain;
@@ -39,6 +40,8 @@ cargo xtask <command>
   ci [--advisories]    everything a change must pass, in order, stopping at the first failure;
                        advisories need the network's advisory database, so only on request
   linking              no package may link both sqlx's and libsql's SQLite
+  soak [--minutes N]   kills an app under load, again and again, and compares its clicks with what it
+                       acknowledged; 10 minutes by default, further arguments go to linkly-soak
   bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
@@ -71,6 +74,7 @@ fn command(args: &[String]) -> Result {
             no_more(rest)?;
             linking::check(&at_root()?)
         }
+        "soak" => soak::run(&at_root()?, rest),
         "bench-http" => {
             no_more(rest)?;
             http::run(&at_root()?)
