@@ -27,6 +27,8 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     async fn changes(&self, after: Option<&ChangeCursor>) -> Result<Changes>;
 
     /// Removes up to `limit` rows (at least one) of clicks that are older than `before`, rounded down to the hour.
+    /// A store that keeps clicks in partitions may drop the partitions that are older, each whole, whatever
+    /// `limit` is.
     ///
     /// # Contract
     ///
