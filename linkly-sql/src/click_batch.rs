@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::io::Write;
 
+use foldhash::fast::RandomState;
 use linkly_core::chrono::{DateTime, Utc};
 use linkly_core::{Click, Step};
 use serde::Serialize;
@@ -126,13 +127,13 @@ impl<'a> Entry<'a> {
 /// Groups in the order of their first members.
 struct Grouped<K, V> {
     groups: Vec<(K, V)>,
-    places: HashMap<K, usize>,
+    places: HashMap<K, usize, RandomState>,
     last: usize,
 }
 
 impl<K, V> Default for Grouped<K, V> {
     fn default() -> Self {
-        Self { groups: Vec::new(), places: HashMap::new(), last: 0 }
+        Self { groups: Vec::new(), places: HashMap::default(), last: 0 }
     }
 }
 
