@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: an app under load is killed at random moments, again and again; afterwards rows, totals
 //! and series are compared with what its callers were told.
 //!
-//! [`app`] is what is killed, [`subject`] says how it is put together, [`kills`] kills it, [`manifest`] is
+//! [`mod@app`] is what is killed, [`subject`] says how it is put together, [`kills`] kills it, [`manifest`] is
 //! kept outside of it, and [`audit`] compares.
 
 mod app;
