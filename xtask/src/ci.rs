@@ -1,8 +1,10 @@
 //! `cargo xtask ci`: everything a change must pass, in order, stopping at the first failure.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::packages::Workspace;
+use crate::packages::{Package, Workspace};
 use crate::process::{Cmd, Failure, Result};
 use crate::{benches, deny, dependencies, features, linking, readme, setup, toolchain};
 
@@ -81,8 +83,43 @@ fn packages(ci: &Ci) -> Result {
     if names.is_empty() {
         return Err(Failure::new("the workspace has nothing to publish"));
     }
+    if let Some(home) = cargo_home() {
+        forget_unpacked(&home.join("registry/src"), &ci.workspace)?;
+    }
     // The working tree is what is checked, committed or not.
     Cmd::cargo("package").args(names).args(["--allow-dirty"]).run()
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
+}
+
+/// Cargo takes the packages from each other by a registry in the target folder, whose name begins with `-` where
+/// it unpacks them. What an earlier run unpacked there, of the same version but older, it would take again.
+fn forget_unpacked(sources: &Path, workspace: &Workspace) -> Result {
+    let failed = |path: &Path, error| Failure::new(format!("{}: {error}", path.display()));
+    let Ok(registries) = fs::read_dir(sources) else { return Ok(()) };
+    for registry in registries.filter_map(std::result::Result::ok) {
+        if !registry.file_name().to_string_lossy().starts_with('-') {
+            continue;
+        }
+        for unpacked in fs::read_dir(registry.path()).map_err(|error| failed(&registry.path(), error))? {
+            let unpacked = unpacked.map_err(|error| failed(&registry.path(), error))?;
+            let name = unpacked.file_name();
+            let is_ours = |package: &Package| is_release_of(&name.to_string_lossy(), &package.name);
+            if workspace.packages.iter().any(is_ours) {
+                fs::remove_dir_all(unpacked.path()).map_err(|error| failed(&unpacked.path(), error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder's name is the package's with a version.
+fn is_release_of(folder: &str, package: &str) -> bool {
+    let version = folder.strip_prefix(package).and_then(|rest| rest.strip_prefix('-'));
+    version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 fn shown(duration: Duration) -> String {
@@ -102,6 +139,14 @@ mod tests {
     fn durations_are_shown_in_seconds_then_in_minutes() {
         assert_eq!(shown(Duration::from_millis(1_250)), "1.2 s");
         assert_eq!(shown(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn a_release_is_told_from_those_of_longer_names() {
+        assert!(is_release_of("linkly-core-0.1.0", "linkly-core"));
+        assert!(
+            !is_release_of("linkly-core-extra-0.1.0", "linkly-core") && !is_release_of("linkly-core", "linkly-core")
+        );
     }
 
     #[test]
