@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::packages::{Package, Workspace};
+use crate::packages::Workspace;
 use crate::process::{Cmd, Failure, Result};
 use crate::{benches, deny, dependencies, features, linking, readme, setup, toolchain};
 
@@ -86,6 +86,7 @@ fn packages(ci: &Ci) -> Result {
     if let Some(home) = cargo_home() {
         forget_unpacked(&home.join("registry/src"), &ci.workspace)?;
     }
+    forget(&ci.workspace.target.join("debug/.fingerprint"), &ci.workspace)?;
     // The working tree is what is checked, committed or not.
     Cmd::cargo("package").args(names).args(["--allow-dirty"]).run()
 }
@@ -96,30 +97,43 @@ fn cargo_home() -> Option<PathBuf> {
 }
 
 /// Cargo takes the packages from each other by a registry in the target folder, whose name begins with `-` where
-/// it unpacks them. What an earlier run unpacked there, of the same version but older, it would take again.
+/// it unpacks them. What an earlier run unpacked and built of the same version, it takes again: what comes from a
+/// registry does not change.
 fn forget_unpacked(sources: &Path, workspace: &Workspace) -> Result {
-    let failed = |path: &Path, error| Failure::new(format!("{}: {error}", path.display()));
-    let Ok(registries) = fs::read_dir(sources) else { return Ok(()) };
-    for registry in registries.filter_map(std::result::Result::ok) {
-        if !registry.file_name().to_string_lossy().starts_with('-') {
-            continue;
-        }
-        for unpacked in fs::read_dir(registry.path()).map_err(|error| failed(&registry.path(), error))? {
-            let unpacked = unpacked.map_err(|error| failed(&registry.path(), error))?;
-            let name = unpacked.file_name();
-            let is_ours = |package: &Package| is_release_of(&name.to_string_lossy(), &package.name);
-            if workspace.packages.iter().any(is_ours) {
-                fs::remove_dir_all(unpacked.path()).map_err(|error| failed(&unpacked.path(), error))?;
-            }
+    for registry in folders(sources)? {
+        if registry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('-')) {
+            forget(&registry, workspace)?;
         }
     }
     Ok(())
 }
 
-/// Whether a folder's name is the package's with a version.
-fn is_release_of(folder: &str, package: &str) -> bool {
-    let version = folder.strip_prefix(package).and_then(|rest| rest.strip_prefix('-'));
-    version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+/// Removes what is in a folder by the name of one of our packages and a version or a hash.
+fn forget(folder: &Path, workspace: &Workspace) -> Result {
+    for path in folders(folder)? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if workspace.packages.iter().any(|package| is_of(&name, &package.name)) {
+            fs::remove_dir_all(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder, nothing where there is none.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(path) else { return Ok(Vec::new()) };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    paths.collect::<std::io::Result<_>>().map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// Whether a folder's name is the package's with a version or a hash behind it.
+fn is_of(folder: &str, package: &str) -> bool {
+    let rest = folder.strip_prefix(package).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()) || is_hash(rest))
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn shown(duration: Duration) -> String {
@@ -142,11 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_told_from_those_of_longer_names() {
-        assert!(is_release_of("linkly-core-0.1.0", "linkly-core"));
-        assert!(
-            !is_release_of("linkly-core-extra-0.1.0", "linkly-core") && !is_release_of("linkly-core", "linkly-core")
-        );
+    fn what_is_of_a_package_is_told_from_what_is_of_one_with_a_longer_name() {
+        assert!(is_of("linkly-core-0.1.0", "linkly-core") && is_of("linkly-core-0123456789abcdef", "linkly-core"));
+        assert!(!is_of("linkly-core-extra-0.1.0", "linkly-core") && !is_of("linkly-core", "linkly-core"));
     }
 
     #[test]
