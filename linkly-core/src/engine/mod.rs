@@ -13,6 +13,7 @@ mod builder;
 mod changes;
 mod config;
 mod counters;
+mod events;
 mod key;
 mod limited;
 mod links;
@@ -27,6 +28,7 @@ mod writes;
 
 pub use builder::Builder;
 pub use config::Config;
+pub use events::{Event, Events};
 pub use metrics::Metrics;
 pub use new_link::{LinkPatch, NewLink};
 pub use no_cache::NoCache;
@@ -75,6 +77,7 @@ struct Engine {
     reservations: Arc<limited::Reservations>,
     changes: Arc<changes::ChangeLog>,
     recorder: Recorder,
+    events: Arc<events::Publisher>,
     generator: CodeGenerator,
     urls: UrlPolicy,
 }
@@ -151,13 +154,14 @@ impl Linkly {
 
     /// Ends the engine: no further writes and clicks are taken, those on their way are finished, and
     /// after `deadline` at the latest this returns with what was and what was not. Call it when the
-    /// server has stopped taking requests. `resolve` goes on answering.
+    /// server has stopped taking requests. `resolve` goes on answering; [`events`](Self::events) end.
     pub async fn shutdown(&self, deadline: Duration) -> Report {
         let start = Instant::now();
         // Writes go on while clicks are written: one that hangs must not take the time of the clicks.
         self.0.engine.writes.close();
         let clicks = self.0.engine.recorder.shutdown(deadline).await;
         let writes_ended = self.0.engine.writes.ended(deadline.saturating_sub(start.elapsed())).await;
+        self.0.engine.events.close();
         Report { clicks, writes_ended }
     }
 }
