@@ -8,6 +8,7 @@ use tracing::warn;
 use super::changes::ChangeLog;
 use super::config::Config;
 use super::counters::Counters;
+use super::events::Publisher;
 use super::key::Keys;
 use super::limited::Reservations;
 use super::loader::Loader;
@@ -170,6 +171,7 @@ impl Builder {
             changes,
             counters,
             loader,
+            events: Arc::new(Publisher::new(self.config.events)),
             generator: self.generator,
             urls: self.urls,
         };

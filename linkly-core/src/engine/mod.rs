@@ -14,6 +14,7 @@ mod changes;
 mod config;
 mod counters;
 mod elsewhere;
+mod events;
 mod key;
 mod limited;
 mod links;
@@ -28,6 +29,7 @@ mod writes;
 
 pub use builder::Builder;
 pub use config::Config;
+pub use events::{Event, Events};
 pub use metrics::Metrics;
 pub use new_link::{LinkPatch, NewLink};
 pub use no_cache::NoCache;
@@ -76,6 +78,7 @@ struct Engine {
     reservations: Arc<limited::Reservations>,
     changes: Arc<changes::ChangeLog>,
     recorder: Recorder,
+    events: Arc<events::Publisher>,
     generator: CodeGenerator,
     urls: UrlPolicy,
 }
@@ -167,7 +170,7 @@ impl Linkly {
 
     /// Ends the engine: no further writes and clicks are taken, those on their way are finished, and
     /// after `deadline` at the latest this returns with what was and what was not. Call it when the
-    /// server has stopped taking requests. `resolve` goes on answering.
+    /// server has stopped taking requests. `resolve` goes on answering; [`events`](Self::events) end.
     pub async fn shutdown(&self, deadline: Duration) -> Report {
         let start = Instant::now();
         // Writes go on while clicks are written: one that hangs must not take the time of the clicks.
@@ -178,6 +181,7 @@ impl Linkly {
             // Once the writes have ended, since each of them is announced.
             let _ = timeout(deadline.saturating_sub(start.elapsed()), channel.close()).await;
         }
+        self.0.engine.events.close();
         Report { clicks, writes_ended }
     }
 }

@@ -37,8 +37,15 @@ impl Writes {
     /// Runs a write to its end, whether or not the caller waits for it, and invalidates `codes`.
     ///
     /// The caller waits no longer than the write timeout. The write itself is never dropped: it may
-    /// still happen then, and the codes are invalidated once more when it has.
-    pub(crate) async fn run<T, W>(&self, name: &'static str, codes: Vec<Code>, write: W) -> Result<T>
+    /// still happen then, and the codes are invalidated once more when it has. `written` is told of a write
+    /// that happened, after the invalidation.
+    pub(crate) async fn run<T, W>(
+        &self,
+        name: &'static str,
+        codes: Vec<Code>,
+        write: W,
+        written: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
@@ -53,21 +60,25 @@ impl Writes {
         let loader = self.loader.clone();
         self.runtime.spawn(async move {
             let _guard = guard;
-            let in_time = timeout(deadline, &mut write).await;
+            let ended = timeout(deadline, &mut write).await;
             // A failure is logged, and the change log takes it up: the write itself has happened.
             let _ = invalidate_everywhere(&loader, &codes).await;
             if let [code] = &codes[..] {
                 loader.refresh(code.clone());
             }
-            let is_late = in_time.is_err();
-            let _ = answer.send(match in_time {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => Err(panicked(&panic)),
-                Err(_) => Err(timed_out("the store", deadline)),
-            });
-            if is_late {
-                let _ = write.await;
+            if let Ok(ended) = ended {
+                let result = ended.unwrap_or_else(|panic| Err(panicked(&panic)));
+                if let Ok(done) = &result {
+                    written(done);
+                }
+                let _ = answer.send(result);
+            } else {
+                let _ = answer.send(Err(timed_out("the store", deadline)));
+                let late = write.await;
                 let _ = invalidate_everywhere(&loader, &codes).await;
+                if let Ok(Ok(done)) = &late {
+                    written(done);
+                }
             }
         });
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("linkly", "the runtime is shutting down")))
