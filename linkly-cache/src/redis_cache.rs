@@ -13,7 +13,7 @@ mod shared;
 pub(crate) mod tls;
 
 use async_trait::async_trait;
-use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
+use linkly_core::{Cache, ChangeCursor, Code, Entry, Filled, Lease, Lookup, Result, Tick};
 
 pub use config::RedisConfig;
 
@@ -184,7 +184,7 @@ impl Cache for RedisCache {
     }
 
     async fn clear(&self) -> Result<()> {
-        self.shared.call_holder(|session| async move { session.clear().await }).await
+        self.shared.call_holder(|session, _| async move { session.clear().await }).await
     }
 
     /// Nothing is in this process's memory.
@@ -194,5 +194,13 @@ impl Cache for RedisCache {
 
     async fn forget_all(&self) -> Result<()> {
         Ok(())
+    }
+
+    async fn position(&self) -> Result<Option<ChangeCursor>> {
+        self.shared.call_holder(|session, scope| async move { session.position(&scope).await }).await
+    }
+
+    async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+        self.shared.call_holder(|session, scope| async move { session.advance(&scope, from, to).await }).await
     }
 }

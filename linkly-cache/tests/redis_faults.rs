@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use linkly_cache::{RedisCache, RedisConfig, redis};
-use linkly_core::{Cache, CacheExt, Error, Filled};
+use linkly_core::{Cache, CacheExt, ChangeCursor, Error, Filled};
 use linkly_testkit::{Proxy, Redis};
 use support::{answered, cache_on, code, connect, fill, living, now, patient, target, until_back};
 
@@ -81,6 +81,25 @@ async fn a_server_that_comes_back_with_older_data_serves_none_of_it_and_fills_un
     assert_eq!(answered(&cache, &code("a")).await, None);
     assert_eq!(cache.fill_one(lease, living(1), now()).await.unwrap(), Filled::Voided);
     assert_eq!(answered(&cache, &code("b")).await, None);
+}
+
+/// What it says was told is true of the entries that are gone with it.
+#[tokio::test]
+async fn the_place_in_the_change_log_ends_with_the_process_that_holds_it() {
+    let redis = Redis::start();
+    let (cache, other) = (cache_on(&redis, patient("")), cache_on(&redis, patient("")));
+    let [one, two] = ["1", "2"].map(ChangeCursor::new);
+    cache.advance(None, &one).await.unwrap();
+    assert_eq!(other.position().await.unwrap(), Some(one.clone()));
+    other.advance(Some(&one), &two).await.unwrap();
+    cache.advance(Some(&one), &one).await.unwrap();
+    assert_eq!(cache.position().await.unwrap(), Some(two.clone()), "the other has moved it");
+    redis.kill();
+    redis.restart();
+    until_back(&cache).await;
+    assert_eq!(cache.position().await.unwrap(), None);
+    cache.advance(Some(&two), &one).await.unwrap();
+    assert_eq!(cache.position().await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -57,8 +57,8 @@ pub(crate) fn map(error: RedisError) -> Error {
         ErrorKind::Server(MasterDown | ClusterDown) => unavailable("the cluster is down, or a master of it", error),
         ErrorKind::Server(Moved | Ask | TryAgain) => unavailable("the key's slot has moved to another node", error),
         ErrorKind::Server(NoPerm) => failed(
-            "the user may not do this: it needs GET, MGET, SET, UNLINK, GETRANGE, TIME, INFO, EVALSHA and SCRIPT LOAD \
-             on keys with the prefix; a channel needs PUBLISH and SUBSCRIBE",
+            "the user may not do this: it needs GET, MGET, SET, UNLINK, GETRANGE, TIME, INFO, EVAL, EVALSHA and \
+             SCRIPT LOAD on keys with the prefix; a channel needs PUBLISH and SUBSCRIBE",
             error,
         ),
         ErrorKind::AuthenticationFailed => failed("the server does not accept the user or the password", error),

@@ -62,11 +62,11 @@ impl Shared {
     }
 
     /// The same for the server alone that holds the epoch.
-    pub(super) async fn call_holder<A, F>(&self, call: impl Fn(Arc<Session>) -> F) -> Result<A>
+    pub(super) async fn call_holder<A, F>(&self, call: impl Fn(Arc<Session>, Scope) -> F) -> Result<A>
     where
         F: Future<Output = Result<A, Failure>>,
     {
-        let mut parts = self.call(&[], |code| code, |session, _, _| call(session)).await?;
+        let mut parts = self.call(&[], |code| code, |session, scope, _| call(session, scope)).await?;
         match parts.pop() {
             Some(part) => Ok(part.answer?),
             None => Err(super::error::unexpected("a call to nobody")),

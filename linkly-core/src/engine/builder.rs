@@ -116,9 +116,10 @@ impl Builder {
         self
     }
 
-    /// Starts the engine on the runtime this is called from: notes where the store's change log ends
-    /// (one read), spawns the click recorder and the change log's follower, and starts the channel. A store that does not
-    /// answer now does not keep the app from starting.
+    /// Starts the engine on the runtime this is called from: starts the channel, spawns the click recorder and
+    /// the change log's follower, and first reads what the store's change log has that the cache was not told of. (A
+    /// cache that cannot say what it was told of is cleared.) A store or a cache that does not answer now does not
+    /// keep the app from starting.
     ///
     /// All tasks run on this runtime, also when handles are used from another one (Actix has one for
     /// each worker).
@@ -152,7 +153,7 @@ impl Builder {
         }
         let changes = Arc::new(ChangeLog::new(loader.clone()));
         if !self.config.poll_changes.is_zero() {
-            if let Err(error) = changes.begin().await {
+            if let Err(error) = changes.catch_up().await {
                 warn!(%error, "the change log could not be read; the engine starts and tries again");
             }
             runtime.spawn(ChangeLog::follow(Arc::downgrade(&changes), self.config.poll_changes));

@@ -113,6 +113,12 @@ macro_rules! forward {
             async fn forget_all(&self) -> Result<()> {
                 (**self).forget_all().await
             }
+            async fn position(&self) -> Result<Option<ChangeCursor>> {
+                (**self).position().await
+            }
+            async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+                (**self).advance(from, to).await
+            }
         }
 
         #[async_trait]
