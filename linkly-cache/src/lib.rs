@@ -4,6 +4,8 @@
 mod memory;
 #[cfg(feature = "redis")]
 mod redis_cache;
+#[cfg(feature = "redis")]
+mod redis_channel;
 mod tiered;
 
 #[cfg(feature = "memory")]
@@ -12,4 +14,6 @@ pub use memory::{MemoryCache, MemoryCacheBuilder};
 pub use redis;
 #[cfg(feature = "redis")]
 pub use redis_cache::{RedisCache, RedisConfig};
+#[cfg(feature = "redis")]
+pub use redis_channel::{RedisChannel, RedisChannelConfig, RedisChannelMetrics};
 pub use tiered::Tiered;

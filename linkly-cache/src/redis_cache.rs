@@ -5,12 +5,12 @@ mod breaker;
 mod cluster;
 mod config;
 mod encoding;
-mod error;
+pub(crate) mod error;
 mod node;
 mod session;
 mod shared;
 #[cfg(feature = "redis-tls")]
-mod tls;
+pub(crate) mod tls;
 
 use async_trait::async_trait;
 use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
@@ -185,5 +185,14 @@ impl Cache for RedisCache {
 
     async fn clear(&self) -> Result<()> {
         self.shared.call_holder(|session| async move { session.clear().await }).await
+    }
+
+    /// Nothing is in this process's memory.
+    async fn forget(&self, _codes: &[Code]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn forget_all(&self) -> Result<()> {
+        Ok(())
     }
 }

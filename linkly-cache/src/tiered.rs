@@ -214,4 +214,12 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
         }
         self.near.clear().await.and(far)
     }
+
+    async fn forget(&self, codes: &[Code]) -> Result<()> {
+        self.near.forget(codes).await
+    }
+
+    async fn forget_all(&self) -> Result<()> {
+        self.near.forget_all().await
+    }
 }

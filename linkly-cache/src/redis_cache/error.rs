@@ -6,7 +6,7 @@ use std::time::Duration;
 use linkly_core::Error;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-pub(super) const BACKEND: &str = "redis";
+pub(crate) const BACKEND: &str = "redis";
 
 /// Why a call was not answered, by what is done about it.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl From<Failure> for Error {
 }
 
 /// What a caller can do about an error of the driver. The driver's own text stays in `source`.
-pub(super) fn map(error: RedisError) -> Error {
+pub(crate) fn map(error: RedisError) -> Error {
     use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoPerm, ReadOnly, TryAgain};
     match error.kind() {
         ErrorKind::Server(BusyLoading) => unavailable("the server has started and reads its data", error),
@@ -58,7 +58,7 @@ pub(super) fn map(error: RedisError) -> Error {
         ErrorKind::Server(Moved | Ask | TryAgain) => unavailable("the key's slot has moved to another node", error),
         ErrorKind::Server(NoPerm) => failed(
             "the user may not do this: it needs GET, MGET, SET, UNLINK, GETRANGE, TIME, INFO, EVALSHA and SCRIPT LOAD \
-             on keys with the prefix",
+             on keys with the prefix; a channel needs PUBLISH and SUBSCRIBE",
             error,
         ),
         ErrorKind::AuthenticationFailed => failed("the server does not accept the user or the password", error),
@@ -79,7 +79,7 @@ pub(super) fn unexpected(what: &str) -> Error {
     Error::Backend { backend: BACKEND, reason: format!("{what}: is this a Redis of 7.0 or newer?"), source: None }
 }
 
-pub(super) fn late(after: Duration) -> Error {
+pub(crate) fn late(after: Duration) -> Error {
     Error::unavailable(BACKEND, format!("no answer within {} ms", after.as_millis()))
 }
 

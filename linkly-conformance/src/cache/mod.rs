@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod entry;
+pub mod forget;
 pub mod invalidate;
 pub mod lease;
 pub mod race;
@@ -48,6 +49,12 @@ macro_rules! __cache_cases {
                 clear_removes_every_entry
                 clear_voids_every_lease
                 clear_voids_leases_that_have_expired
+            }
+            forget {
+                forgotten_targets_and_absences_are_not_peeked
+                a_fill_under_a_lease_of_before_is_not_peeked
+                forget_all_removes_every_entry
+                after_forget_all_no_fill_under_a_lease_of_before_is_peeked
             }
             race {
                 no_answer_is_older_than_the_last_invalidate_of_one_code

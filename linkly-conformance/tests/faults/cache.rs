@@ -259,5 +259,9 @@ faults! {
     a_target_that_comes_back_in_part: LosesTheTags, entry::every_part_of_a_target_comes_back;
     codes_that_are_folded: FoldsCodes, entry::each_code_is_a_key_of_its_own;
     answers_that_are_left_out: LeavesOutMisses, entry::answers_stand_in_order_with_duplicates_and_unknown_codes;
+    absences_that_are_peeked: InvalidateKeepsAbsences, forget::forgotten_targets_and_absences_are_not_peeked;
+    a_fill_that_outlives_a_forget: FillsAfterAnInvalidate, forget::a_fill_under_a_lease_of_before_is_not_peeked;
+    entries_that_outlive_a_forget: ClearKeepsEntries, forget::forget_all_removes_every_entry;
+    leases_that_outlive_a_forget: ClearKeepsLeases, forget::after_forget_all_no_fill_under_a_lease_of_before_is_peeked;
     a_voided_fill_that_is_told_filled: ReportsVoidedAsFilled, lease::fills_answer_in_order_each_for_itself;
 }

@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) voided: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) changes: Counter,
+    pub(crate) heard: Counter,
+    pub(crate) cleared: Counter,
     pub(crate) withheld: Counter,
     pub(crate) exhausted: Counter,
 }

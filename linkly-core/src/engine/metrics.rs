@@ -31,6 +31,11 @@ pub struct Metrics {
     pub invalidations: u64,
     /// Codes that the change log reported.
     pub changes: u64,
+    /// Codes that other nodes announced on the channel.
+    pub heard: u64,
+    /// How often this process's memory was cleared, since something that other nodes have written may have been
+    /// missed: with each new connection of the channel, and when a message of it was lost.
+    pub cleared: u64,
     /// Redirects of limited links that were withheld from bots and HEAD requests.
     pub withheld: u64,
     /// Redirects of limited links that were refused because none was left.
@@ -57,6 +62,8 @@ impl Linkly {
             voided: counters.voided.get(),
             invalidations: counters.invalidations.get(),
             changes: counters.changes.get(),
+            heard: counters.heard.get(),
+            cleared: counters.cleared.get(),
             withheld: counters.withheld.get(),
             exhausted: counters.exhausted.get(),
             breaker_open: self.0.engine.loader.breaker.is_open(),

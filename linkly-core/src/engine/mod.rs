@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{Cache, Clock, CodeGenerator, Domain, Recorder, RecorderReport, Result, Store, UrlPolicy};
 
@@ -13,6 +13,7 @@ mod builder;
 mod changes;
 mod config;
 mod counters;
+mod elsewhere;
 mod events;
 mod key;
 mod limited;
@@ -131,7 +132,22 @@ impl Linkly {
     /// It is finished also when this is dropped.
     pub async fn invalidate(&self, code: &str) -> Result<()> {
         let (code, loader) = ([self.0.keys.code(code)?], self.0.engine.loader.clone());
-        self.0.engine.writes.finish(async move { writes::invalidate(&loader, &code).await }).await
+        self.0.engine.writes.finish(async move { writes::invalidate_everywhere(&loader, &code).await }).await
+    }
+
+    /// Forgets whatever is cached, here, in what nodes share, and on the nodes that are on the
+    /// [channel](Builder::channel).
+    ///
+    /// # Errors
+    ///
+    /// The cache's.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is finished also when this is dropped.
+    pub async fn invalidate_all(&self) -> Result<()> {
+        let loader = self.0.engine.loader.clone();
+        self.0.engine.writes.finish(async move { writes::clear_everywhere(&loader).await }).await
     }
 
     /// Reads the store's change log now and forgets what changed, instead of at the next interval.
@@ -161,6 +177,10 @@ impl Linkly {
         self.0.engine.writes.close();
         let clicks = self.0.engine.recorder.shutdown(deadline).await;
         let writes_ended = self.0.engine.writes.ended(deadline.saturating_sub(start.elapsed())).await;
+        if let Some(channel) = &self.0.engine.loader.channel {
+            // Once the writes have ended, since each of them is announced.
+            let _ = timeout(deadline.saturating_sub(start.elapsed()), channel.close()).await;
+        }
         self.0.engine.events.close();
         Report { clicks, writes_ended }
     }

@@ -62,7 +62,7 @@ impl Writes {
             let _guard = guard;
             let ended = timeout(deadline, &mut write).await;
             // A failure is logged, and the change log takes it up: the write itself has happened.
-            let _ = invalidate(&loader, &codes).await;
+            let _ = invalidate_everywhere(&loader, &codes).await;
             if let [code] = &codes[..] {
                 loader.refresh(code.clone());
             }
@@ -75,7 +75,7 @@ impl Writes {
             } else {
                 let _ = answer.send(Err(timed_out("the store", deadline)));
                 let late = write.await;
-                let _ = invalidate(&loader, &codes).await;
+                let _ = invalidate_everywhere(&loader, &codes).await;
                 if let Ok(Ok(done)) = &late {
                     written(done);
                 }
@@ -101,6 +101,26 @@ impl Writes {
     pub(crate) async fn ended(&self, deadline: Duration) -> bool {
         timeout(deadline, async { self.ended.lock().await.recv().await }).await.is_ok()
     }
+}
+
+/// Invalidates what was written through this engine, and tells the other nodes: afterwards, so that what they load
+/// then is not what a cache that they share has of before, and whatever came of it, since their own memory is
+/// theirs to drop. What the change log reports they read for themselves.
+pub(crate) async fn invalidate_everywhere(loader: &Loader, codes: &[Code]) -> Result<()> {
+    let invalidated = invalidate(loader, codes).await;
+    if let Some(channel) = &loader.channel {
+        channel.announce(codes);
+    }
+    invalidated
+}
+
+/// The same for all codes.
+pub(crate) async fn clear_everywhere(loader: &Loader) -> Result<()> {
+    let cleared = clear(loader).await;
+    if let Some(channel) = &loader.channel {
+        channel.announce_all();
+    }
+    cleared
 }
 
 /// Removes codes from the cache and ends the joining of loads that may have read what was there

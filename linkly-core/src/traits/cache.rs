@@ -78,6 +78,24 @@ pub trait Cache: Debug + Send + Sync + 'static {
 
     /// The same for all codes.
     async fn clear(&self) -> Result<()>;
+
+    /// Removes what this process's memory holds of codes that another node has written, and invalidated in the
+    /// caches that nodes share. By default the same as [`invalidate`](Self::invalidate), which is right for a cache
+    /// in this process; one that nodes share has nothing to do, and one over both passes it to the one in this
+    /// process.
+    ///
+    /// # Contract
+    ///
+    /// - When it has returned, no `peek` that starts later answers what was there before, and none ever answers
+    ///   what is filled under an older lease.
+    async fn forget(&self, codes: &[Code]) -> Result<()> {
+        self.invalidate(codes).await
+    }
+
+    /// The same for all codes.
+    async fn forget_all(&self) -> Result<()> {
+        self.clear().await
+    }
 }
 
 /// What a cache knows of a code: a target, or that there is none.
@@ -190,6 +208,11 @@ pub trait CacheExt: Cache {
     /// Removes one code.
     async fn invalidate_one(&self, code: &Code) -> Result<()> {
         self.invalidate(std::slice::from_ref(code)).await
+    }
+
+    /// Removes one code from this process's memory.
+    async fn forget_one(&self, code: &Code) -> Result<()> {
+        self.forget(std::slice::from_ref(code)).await
     }
 }
 
