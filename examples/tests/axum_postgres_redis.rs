@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use linkly_testkit::{Postgres, Redis, eventually, psql};
 use support::App;
 use ureq::http::Method;
@@ -61,6 +63,34 @@ fn what_is_changed_on_one_node_is_followed_on_the_other() {
 }
 
 #[test]
+fn the_readmes_session_works_as_shown() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let block = readme.split("```").find(|block| block.contains("other=")).expect("the README shows a session");
+    let session = block.split_once('\n').unwrap().1;
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.start(&[]), fixture.start(&[]));
+    let session = session.replace("http://127.0.0.1:3111", &one.url).replace("http://127.0.0.1:3112", &other.url);
+    let (addresses, commands) = session.split_once('\n').unwrap();
+    let mut answers = 0;
+    for command in commands.lines() {
+        let run = || {
+            let run = Command::new("bash").args(["-euc", &format!("{addresses}\n{command}")]).output().unwrap();
+            assert!(run.status.success(), "{command}: {}", String::from_utf8_lossy(&run.stderr));
+            String::from_utf8(run.stdout).unwrap()
+        };
+        match command.split_once("     # ") {
+            None => _ = run(),
+            Some((_, answer)) => {
+                answers += 1;
+                // The other node hears of it within milliseconds, which a busy machine draws out.
+                eventually(command, || run() == answer);
+            }
+        }
+    }
+    assert_eq!(answers, 3, "{commands}");
+}
+
+#[test]
 fn clicks_of_all_nodes_are_counted_together() {
     let fixture = Fixture::new();
     let (one, other) = (fixture.start(&[]), fixture.start(&[]));
@@ -112,7 +142,7 @@ fn a_spool_serves_one_process() {
     let fixture = Fixture::new();
     let spool = [("LINKLY_SPOOL", "clicks.spool")];
     let app = fixture.start(&spool);
-    let second = std::process::Command::new(PROGRAM)
+    let second = Command::new(PROGRAM)
         .current_dir(fixture.folder.path())
         .env("LINKLY_ADDR", "127.0.0.1:0")
         .env("DATABASE_URL", &fixture.database)

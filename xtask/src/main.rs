@@ -14,6 +14,7 @@ mod feature_set;
 mod features;
 mod http;
 mod linking;
+mod outage;
 mod packages;
 mod process;
 mod readme;
@@ -42,6 +43,7 @@ cargo xtask <command>
   linking              no package may link both sqlx's and libsql's SQLite
   soak [--minutes N]   kills an app under load, again and again, and compares its clicks with what it
                        acknowledged; 10 minutes by default, further arguments go to linkly-soak
+  outage               an example under load while Postgres is stopped, and while Redis is paused
   bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
@@ -75,6 +77,10 @@ fn command(args: &[String]) -> Result {
             linking::check(&at_root()?)
         }
         "soak" => soak::run(&at_root()?, rest),
+        "outage" => {
+            no_more(rest)?;
+            outage::run(&at_root()?)
+        }
         "bench-http" => {
             no_more(rest)?;
             http::run(&at_root()?)

@@ -15,7 +15,7 @@ mod axum_app;
 
 use std::sync::Arc;
 
-use linkly_cache::{MemoryCache, RedisCache, Tiered};
+use linkly_cache::{MemoryCache, RedisCache, RedisChannel, Tiered};
 use linkly_core::Linkly;
 use linkly_queue::{Spool, SpoolConfig};
 use linkly_store_postgres::PostgresStore;
@@ -24,8 +24,9 @@ use linkly_store_postgres::PostgresStore;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     axum_app::log()?;
     let store = PostgresStore::connect(&axum_app::setting("DATABASE_URL", "postgres://localhost/linkly")).await?;
-    let redis = RedisCache::open(&axum_app::setting("REDIS_URL", "redis://127.0.0.1"))?;
-    let builder = Linkly::builder(store.clone()).cache(Tiered::new(MemoryCache::new(), redis));
+    let redis = axum_app::setting("REDIS_URL", "redis://127.0.0.1");
+    let cache = Tiered::new(MemoryCache::new(), RedisCache::open(&redis)?);
+    let builder = Linkly::builder(store.clone()).cache(cache).channel(RedisChannel::open(&redis)?);
     match std::env::var("LINKLY_SPOOL") {
         Err(_) => axum_app::run(builder.start().await?).await,
         Ok(file) => {
