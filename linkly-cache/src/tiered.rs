@@ -67,6 +67,12 @@ impl<L1: Cache, L2: Cache> Tiered<L1, L2> {
         &self.far
     }
 
+    /// How many codes the far cache could not be told of by now, or is being told of: they are not looked up there.
+    /// `None` is all of them.
+    pub fn untold(&self) -> Option<usize> {
+        self.untold.look().count()
+    }
+
     /// What the far cache has of these codes; `None` when it fails.
     async fn look_up_far(&self, codes: &[Code], now: Tick) -> Option<Vec<Lookup>> {
         if codes.is_empty() {

@@ -15,8 +15,9 @@ pub(super) enum Failure {
     Lost(Error),
     /// Another process has cleared the cache: the call goes once more under the new name.
     Renamed,
-    /// Another node of the cluster has the keys by now: the call goes once more, and there.
-    Moved(Error),
+    /// Another node of the cluster has the keys by now: the call goes once more, and there. Which one, as host and
+    /// port, if the server has said it.
+    Moved(Error, Option<(String, u16)>),
     /// The server did not answer in time: it may hang.
     Late(Error),
     /// The server refused, and would again.
@@ -33,7 +34,11 @@ impl From<RedisError> for Failure {
             return Self::Lost(map(error));
         }
         match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Moved(map(error)),
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
+                let node = error.redirect_node().and_then(|(address, _)| address.rsplit_once(':'));
+                let node = node.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+                Self::Moved(map(error), node.filter(|(host, _)| !host.is_empty()))
+            }
             _ => Self::Refused(map(error)),
         }
     }
@@ -42,7 +47,7 @@ impl From<RedisError> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Lost(error) | Failure::Moved(error) | Failure::Late(error) | Failure::Refused(error) => error,
+            Failure::Lost(error) | Failure::Moved(error, _) | Failure::Late(error) | Failure::Refused(error) => error,
             Failure::Renamed => Self::unavailable(BACKEND, "the cache is cleared again and again"),
         }
     }

@@ -4,6 +4,7 @@
 //! A cache that outlives processes keeps the place up to which it was told. An engine that starts goes on from there;
 //! where there is no such place, nobody knows what the cache was not told, and it is cleared.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use tracing::{debug, warn};
 
 use super::loader::{Loader, timed_out};
 use super::writes::{clear, invalidate};
-use crate::{ChangeCursor, Changes, Listener, Result};
+use crate::{ChangeCursor, Changes, Listener, Result, Tick};
 
 /// Reads the store's change log and invalidates what changed.
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
     loader: Arc<Loader>,
     place: Mutex<Place>,
+    /// When a look began that read the log to its end and invalidated all of it: in milliseconds, and zero before.
+    caught_up: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -32,13 +35,20 @@ struct Place {
 
 impl ChangeLog {
     pub(crate) fn new(loader: Arc<Loader>) -> Self {
-        Self { loader, place: Mutex::default() }
+        Self { loader, place: Mutex::default(), caught_up: AtomicU64::new(0) }
+    }
+
+    /// How long ago this process was told of all changes.
+    pub(crate) fn lag(&self) -> Option<Duration> {
+        let at = self.caught_up.load(Ordering::Relaxed);
+        (at > 0).then(|| self.loader.clock.tick().since(Tick::from_millis(at)))
     }
 
     /// Invalidates all that changed since the last call; at first, since the cache was last told. What could not be
     /// invalidated is read again.
     pub(crate) async fn catch_up(&self) -> Result<()> {
         let mut place = self.place.lock().await;
+        let begun = self.loader.clock.tick();
         // Before the log is read, so that what it is moved to is later.
         let mut position = self.position().await;
         if !place.joined {
@@ -63,6 +73,7 @@ impl ChangeLog {
                 break;
             }
         }
+        self.caught_up.store(begun.as_millis().max(1), Ordering::Relaxed);
         match position {
             Ok(position) if place.joined => self.advance(position.as_ref(), &cursor).await,
             _ => Ok(()),

@@ -40,6 +40,7 @@ pub(crate) struct Counters {
     pub(crate) misses: Counter,
     pub(crate) joined: Counter,
     pub(crate) batches: Counter,
+    pub(crate) found: Counter,
     pub(crate) loaded: Counter,
     pub(crate) load_errors: Counter,
     pub(crate) cache_errors: Counter,

@@ -194,6 +194,7 @@ impl Loader {
                 _ => cold.push((load, lookup.lease)),
             }
         }
+        self.counters.found.add((batch.len() - cold.len()) as u64);
         if cold.is_empty() {
             return;
         }
