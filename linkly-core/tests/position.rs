@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use linkly_core::chrono::Utc;
 use linkly_core::{
-    Cache, ChangeCursor, Code, Config, Entry, Error, Filled, Lease, Link, LinkStoreExt, Linkly, Lookup, Maintenance,
-    Result, Tick,
+    Cache, ChangeCursor, Code, Config, Entry, Error, Filled, Lease, Link, LinkStore, LinkStoreExt, Linkly, Lookup,
+    Maintenance, Result, Tick,
 };
 use support::{Gate, MapCache, TestStore, url};
 
@@ -236,4 +236,27 @@ async fn while_the_cache_is_cut_off_at_the_start_the_log_is_followed_and_what_it
     let third = engine(&store, &far).await;
     assert_eq!(resolved(&third).await, "https://example.com/3");
     assert_eq!(far.clears(), 1, "the position was still there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_much_changes_while_the_cache_is_cut_off_this_process_is_told_of_it() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let linkly = engine(&store, &far).await;
+    insert(&store, "a").await;
+    linkly.catch_up().await.unwrap();
+    assert_eq!(resolved(&linkly).await, "https://example.com/1");
+    far.cut_off(true);
+    // The log is read a thousand changes at a time.
+    for look in 2..4 {
+        let others: Vec<_> = (0..2_500).map(|n| link(&format!("l{look}-{n}"), 1)).collect();
+        store.inner.insert(&others).await.unwrap();
+        update(&store, "a", look).await;
+        linkly.catch_up().await.unwrap_err();
+        assert_eq!(resolved(&linkly).await, format!("https://example.com/{look}"));
+    }
+    far.cut_off(false);
+    linkly.catch_up().await.unwrap();
+    let next = engine(&store, &far).await;
+    assert_eq!(resolved(&next).await, "https://example.com/3", "and the other is told when it is back");
+    assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));
 }

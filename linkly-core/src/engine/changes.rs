@@ -14,23 +14,34 @@ use tracing::{debug, warn};
 
 use super::loader::{Loader, timed_out};
 use super::writes::{clear, invalidate};
-use crate::{ChangeCursor, Changes, Listener, Result, Tick};
+use crate::{ChangeCursor, Changes, Result, Tick};
 
 /// Reads the store's change log and invalidates what changed.
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
     loader: Arc<Loader>,
     place: Mutex<Place>,
-    /// When a look began that read the log to its end and invalidated all of it: in milliseconds, and zero before.
+    /// When a look began that read the log to its end: in milliseconds, and zero before.
     caught_up: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Place {
-    /// Where to go on; `None` before the log was first read.
+    /// Up to where this process's memory was told; `None` before the log was first read.
     cursor: Option<ChangeCursor>,
-    /// Whether that is where the cache's own position was, or behind it, and not merely where this engine began.
-    joined: bool,
+    elsewhere: Elsewhere,
+}
+
+/// Up to where the cache was told that outlives this process.
+#[derive(Debug, Default)]
+enum Elsewhere {
+    /// It could not be asked yet.
+    #[default]
+    Unknown,
+    /// Up to here, and not of all that lies behind it.
+    Behind(ChangeCursor),
+    /// Up to the cursor.
+    Told,
 }
 
 impl ChangeLog {
@@ -51,66 +62,92 @@ impl ChangeLog {
         let begun = self.loader.clock.tick();
         // Before the log is read, so that what it is moved to is later.
         let mut position = self.position().await;
-        if !place.joined {
-            position = Ok(self.join(&mut place, position).await?);
+        if let Elsewhere::Unknown = place.elsewhere {
+            self.join(&mut place, &position).await?;
         }
-        let Some(mut cursor) = place.cursor.clone() else { return Ok(()) };
-        loop {
-            let changes = self.read(Some(&cursor)).await?;
-            self.loader.counters.changes.add(changes.codes.len() as u64);
-            if changes.lost {
-                warn!("the change log no longer reaches back to the last look: the cache is cleared");
-                clear(&self.loader).await?;
-                position = Ok(None);
-            }
-            if !changes.codes.is_empty() {
-                debug!(codes = changes.codes.len(), "links changed");
-                invalidate(&self.loader, &changes.codes).await?;
-            }
-            cursor = changes.next;
-            place.cursor = Some(cursor.clone());
-            if !changes.more {
-                break;
-            }
-        }
+        let followed = self.follow_to_the_end(&mut place).await?;
         self.caught_up.store(begun.as_millis().max(1), Ordering::Relaxed);
-        match position {
-            Ok(position) if place.joined => self.advance(position.as_ref(), &cursor).await,
+        followed?;
+        if self.tell_elsewhere(&mut place).await? {
+            position = Ok(None);
+        }
+        match (position, &place.elsewhere, &place.cursor) {
+            (Ok(position), Elsewhere::Told, Some(cursor)) => self.advance(position.as_ref(), cursor).await,
             _ => Ok(()),
         }
     }
 
-    /// Goes to where the cache's position is, and clears the cache where it has none. When it cannot be asked, what
-    /// is in this process's memory is followed from here on all the same.
-    async fn join(&self, place: &mut Place, position: Result<Option<ChangeCursor>>) -> Result<Option<ChangeCursor>> {
-        let is_first = place.cursor.is_none();
+    /// Finds out where the cache's position is, and clears the cache where it has none. When it cannot be asked, this
+    /// process's memory is told of what changes from now on all the same.
+    async fn join(&self, place: &mut Place, position: &Result<Option<ChangeCursor>>) -> Result<()> {
+        if let Ok(None) = position {
+            // Read first: what is loaded after the clear is no older than that.
+            let next = self.read(None).await?.next;
+            debug!("nobody knows what the cache was told of: it is cleared");
+            clear(&self.loader).await?;
+            *place = Place { cursor: Some(next), elsewhere: Elsewhere::Told };
+            return Ok(());
+        }
+        if place.cursor.is_none() {
+            let next = self.read(None).await?.next;
+            // What was loaded before there was a cursor may have changed unseen.
+            self.loader.forget_all().await;
+            place.cursor = Some(next);
+        }
         match position {
-            Ok(Some(position)) => {
-                // What was followed from elsewhere is not what lies behind the position.
-                if !is_first {
-                    self.loader.missed().await;
+            Ok(Some(position)) => place.elsewhere = Elsewhere::Behind(position.clone()),
+            Ok(None) => {}
+            Err(error) => debug!(%error, "the cache cannot say what it was told of; it is asked again"),
+        }
+        Ok(())
+    }
+
+    /// Invalidates what is new, to the end of the log; the inner result is the cache's. A cache elsewhere that cannot
+    /// be told holds up nothing: this process's memory is told of every page, however long that one is away.
+    async fn follow_to_the_end(&self, place: &mut Place) -> Result<Result<()>> {
+        let mut outcome = Ok(());
+        while let Some(cursor) = place.cursor.clone() {
+            let changes = self.read(Some(&cursor)).await?;
+            if let Err(error) = self.tell(&changes).await {
+                if let Elsewhere::Told = place.elsewhere {
+                    place.elsewhere = Elsewhere::Behind(cursor);
                 }
-                *place = Place { cursor: Some(position.clone()), joined: true };
-                Ok(Some(position))
+                outcome = outcome.and(Err(error));
             }
-            Ok(None) => {
-                // Read first: what is loaded after the clear is no older than that.
-                let next = self.read(None).await?.next;
-                debug!("nobody knows what the cache was told of: it is cleared");
-                clear(&self.loader).await?;
-                *place = Place { cursor: Some(next), joined: true };
-                Ok(None)
-            }
-            Err(error) => {
-                debug!(%error, "the cache cannot say what it was told of; it is asked again");
-                if is_first {
-                    let next = self.read(None).await?.next;
-                    self.loader.missed().await;
-                    place.cursor = Some(next);
-                }
-                Ok(None)
+            place.cursor = Some(changes.next);
+            if !changes.more {
+                break;
             }
         }
+        Ok(outcome)
+    }
+
+    /// Invalidates again from where the cache elsewhere is behind; whether it was cleared on the way.
+    async fn tell_elsewhere(&self, place: &mut Place) -> Result<bool> {
+        let mut cleared = false;
+        while let Elsewhere::Behind(behind) = &place.elsewhere {
+            let changes = self.read(Some(behind)).await?;
+            self.tell(&changes).await?;
+            cleared |= changes.lost;
+            if changes.more {
+                place.elsewhere = Elsewhere::Behind(changes.next);
+            } else {
+                *place = Place { cursor: Some(changes.next), elsewhere: Elsewhere::Told };
+            }
+        }
+        Ok(cleared)
+    }
+
+    async fn tell(&self, changes: &Changes) -> Result<()> {
+        if changes.lost {
+            warn!("the change log no longer reaches back to the last look: the cache is cleared");
+            clear(&self.loader).await?;
+        }
+        if !changes.codes.is_empty() {
+            debug!(codes = changes.codes.len(), "links changed");
+            invalidate(&self.loader, &changes.codes).await?;
+        }
+        Ok(())
     }
 
     /// Catches up every so often for as long as its engine lives, whatever fails on the way.
@@ -133,7 +170,9 @@ impl ChangeLog {
     }
 
     async fn read(&self, after: Option<&ChangeCursor>) -> Result<Changes> {
-        self.loader.in_time(self.loader.store.changes(after)).await
+        let changes = self.loader.in_time(self.loader.store.changes(after)).await?;
+        self.loader.counters.changes.add(changes.codes.len() as u64);
+        Ok(changes)
     }
 
     async fn position(&self) -> Result<Option<ChangeCursor>> {
