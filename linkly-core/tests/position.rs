@@ -27,6 +27,8 @@ struct Far {
     position: Mutex<Option<ChangeCursor>>,
     clears: AtomicUsize,
     cut_off: AtomicBool,
+    /// It can be read, and takes nothing in.
+    full: AtomicBool,
     hold_next_advance: AtomicBool,
     late: Gate,
 }
@@ -80,6 +82,9 @@ impl Cache for Shared {
     }
     async fn clear(&self) -> Result<()> {
         self.near.clear().await?;
+        if self.far.full.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("test", "full"));
+        }
         self.far.reach()?.clear().await?;
         self.far.clears.fetch_add(1, Ordering::SeqCst);
         *self.far.position.lock().unwrap() = None;
@@ -258,5 +263,22 @@ async fn however_much_changes_while_the_cache_is_cut_off_this_process_is_told_of
     linkly.catch_up().await.unwrap();
     let next = engine(&store, &far).await;
     assert_eq!(resolved(&next).await, "https://example.com/3", "and the other is told when it is back");
+    assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));
+}
+
+#[tokio::test]
+async fn while_the_cache_cannot_be_cleared_the_log_is_followed_all_the_same() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    insert(&store, "a").await;
+    far.full.store(true, Ordering::SeqCst);
+    let linkly = engine(&store, &far).await;
+    for version in 2..5 {
+        assert_eq!(resolved(&linkly).await, format!("https://example.com/{}", version - 1));
+        update(&store, "a", version).await;
+        linkly.catch_up().await.unwrap_err();
+    }
+    assert_eq!((resolved(&linkly).await.as_str(), far.position()), ("https://example.com/4", None));
+    far.full.store(false, Ordering::SeqCst);
+    linkly.catch_up().await.unwrap();
     assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));
 }

@@ -29,6 +29,8 @@ pub(crate) struct ChangeLog {
 struct Place {
     /// Up to where this process's memory was told; `None` before the log was first read.
     cursor: Option<ChangeCursor>,
+    /// Whether that was tried before, and something may have been loaded since.
+    has_begun: bool,
     elsewhere: Elsewhere,
 }
 
@@ -43,6 +45,9 @@ enum Elsewhere {
     /// Up to the cursor.
     Told,
 }
+
+/// What the cache says of where it was told.
+type Position = Result<Option<ChangeCursor>>;
 
 impl ChangeLog {
     pub(crate) fn new(loader: Arc<Loader>) -> Self {
@@ -62,53 +67,62 @@ impl ChangeLog {
         let begun = self.loader.clock.tick();
         // Before the log is read, so that what it is moved to is later.
         let mut position = self.position().await;
-        if let Elsewhere::Unknown = place.elsewhere {
-            self.join(&mut place, &position).await?;
-        }
-        let followed = self.follow_to_the_end(&mut place).await?;
+        let joined = match place.elsewhere {
+            Elsewhere::Unknown => self.join(&mut place, &position).await?,
+            _ => Ok(()),
+        };
+        let followed = self.follow_to_the_end(&mut place, &mut position).await?;
         self.caught_up.store(begun.as_millis().max(1), Ordering::Relaxed);
-        followed?;
-        if self.tell_elsewhere(&mut place).await? {
-            position = Ok(None);
-        }
+        joined.and(followed)?;
+        self.tell_elsewhere(&mut place, &mut position).await?;
         match (position, &place.elsewhere, &place.cursor) {
             (Ok(position), Elsewhere::Told, Some(cursor)) => self.advance(position.as_ref(), cursor).await,
             _ => Ok(()),
         }
     }
 
-    /// Finds out where the cache's position is, and clears the cache where it has none. When it cannot be asked, this
-    /// process's memory is told of what changes from now on all the same.
-    async fn join(&self, place: &mut Place, position: &Result<Option<ChangeCursor>>) -> Result<()> {
-        if let Ok(None) = position {
-            // Read first: what is loaded after the clear is no older than that.
-            let next = self.read(None).await?.next;
-            debug!("nobody knows what the cache was told of: it is cleared");
-            clear(&self.loader).await?;
-            *place = Place { cursor: Some(next), elsewhere: Elsewhere::Told };
-            return Ok(());
+    /// Finds out where the cache's position is, and clears the cache where it has none. The inner result is the cache's:
+    /// when it cannot be asked or cleared, this process's memory is told of what changes from now on all the same.
+    async fn join(&self, place: &mut Place, position: &Position) -> Result<Result<()>> {
+        let was_loaded = place.cursor.is_none() && std::mem::replace(&mut place.has_begun, true);
+        let mut outcome = Ok(());
+        match (position, &place.cursor) {
+            (Ok(Some(position)), None) => {
+                (place.cursor, place.elsewhere) = (Some(position.clone()), Elsewhere::Told);
+            }
+            (Ok(Some(position)), Some(_)) => place.elsewhere = Elsewhere::Behind(position.clone()),
+            (Ok(None), _) => {
+                // Read first: what is loaded after the clear is no older than that.
+                let next = self.read(None).await?.next;
+                debug!("nobody knows what the cache was told of: it is cleared");
+                outcome = clear(&self.loader).await;
+                if outcome.is_ok() {
+                    (place.cursor, place.elsewhere) = (Some(next), Elsewhere::Told);
+                } else {
+                    place.cursor.get_or_insert(next);
+                }
+            }
+            (Err(error), cursor) => {
+                outcome = Err(error.clone());
+                if cursor.is_none() {
+                    place.cursor = Some(self.read(None).await?.next);
+                }
+            }
         }
-        if place.cursor.is_none() {
-            let next = self.read(None).await?.next;
-            // What was loaded before there was a cursor may have changed unseen.
+        if was_loaded {
+            // It may have changed unseen, before the place from which on it is followed.
             self.loader.forget_all().await;
-            place.cursor = Some(next);
         }
-        match position {
-            Ok(Some(position)) => place.elsewhere = Elsewhere::Behind(position.clone()),
-            Ok(None) => {}
-            Err(error) => debug!(%error, "the cache cannot say what it was told of; it is asked again"),
-        }
-        Ok(())
+        Ok(outcome)
     }
 
     /// Invalidates what is new, to the end of the log; the inner result is the cache's. A cache elsewhere that cannot
     /// be told holds up nothing: this process's memory is told of every page, however long that one is away.
-    async fn follow_to_the_end(&self, place: &mut Place) -> Result<Result<()>> {
+    async fn follow_to_the_end(&self, place: &mut Place, position: &mut Position) -> Result<Result<()>> {
         let mut outcome = Ok(());
         while let Some(cursor) = place.cursor.clone() {
             let changes = self.read(Some(&cursor)).await?;
-            if let Err(error) = self.tell(&changes).await {
+            if let Err(error) = self.tell(&changes, position).await {
                 if let Elsewhere::Told = place.elsewhere {
                     place.elsewhere = Elsewhere::Behind(cursor);
                 }
@@ -122,26 +136,25 @@ impl ChangeLog {
         Ok(outcome)
     }
 
-    /// Invalidates again from where the cache elsewhere is behind; whether it was cleared on the way.
-    async fn tell_elsewhere(&self, place: &mut Place) -> Result<bool> {
-        let mut cleared = false;
+    /// Invalidates again from where the cache elsewhere is behind.
+    async fn tell_elsewhere(&self, place: &mut Place, position: &mut Position) -> Result<()> {
         while let Elsewhere::Behind(behind) = &place.elsewhere {
             let changes = self.read(Some(behind)).await?;
-            self.tell(&changes).await?;
-            cleared |= changes.lost;
+            self.tell(&changes, position).await?;
             if changes.more {
                 place.elsewhere = Elsewhere::Behind(changes.next);
             } else {
-                *place = Place { cursor: Some(changes.next), elsewhere: Elsewhere::Told };
+                (place.cursor, place.elsewhere) = (Some(changes.next), Elsewhere::Told);
             }
         }
-        Ok(cleared)
+        Ok(())
     }
 
-    async fn tell(&self, changes: &Changes) -> Result<()> {
+    async fn tell(&self, changes: &Changes, position: &mut Position) -> Result<()> {
         if changes.lost {
             warn!("the change log no longer reaches back to the last look: the cache is cleared");
             clear(&self.loader).await?;
+            *position = Ok(None);
         }
         if !changes.codes.is_empty() {
             debug!(codes = changes.codes.len(), "links changed");
@@ -175,7 +188,7 @@ impl ChangeLog {
         Ok(changes)
     }
 
-    async fn position(&self) -> Result<Option<ChangeCursor>> {
+    async fn position(&self) -> Position {
         self.in_time(self.loader.cache.position()).await
     }
 
