@@ -5,6 +5,7 @@
 //! [`packages`] (what the workspace consists of), [`tree`] (what a package pulls in) and
 //! [`process`] (commands that are shown before they run).
 
+mod bench;
 mod benches;
 mod ci;
 mod counts;
@@ -42,6 +43,9 @@ cargo xtask <command>
   linking              no package may link both sqlx's and libsql's SQLite
   soak [--minutes N]   kills an app under load, again and again, and compares its clicks with what it
                        acknowledged; 10 minutes by default, further arguments go to linkly-soak
+  bench [--short] [--only BACKEND] [--check]
+                       every backend beside its driver alone, into benches/REPORT.md; with --check
+                       nothing is written, and a ratio below its floor in benches/floors.toml fails
   bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
@@ -75,6 +79,7 @@ fn command(args: &[String]) -> Result {
             linking::check(&at_root()?)
         }
         "soak" => soak::run(&at_root()?, rest),
+        "bench" => bench::run(&at_root()?, rest),
         "bench-http" => {
             no_more(rest)?;
             http::run(&at_root()?)

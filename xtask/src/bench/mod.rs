@@ -1,0 +1,108 @@
+//! `cargo xtask bench`: measures every backend beside its driver, and writes the report.
+
+mod figures;
+mod floors;
+mod machine;
+mod plot;
+mod report;
+mod suite;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::packages::Workspace;
+use crate::process::{Failure, Result};
+use crate::setup;
+use suite::Size;
+
+/// What was asked for.
+#[derive(Debug, PartialEq)]
+struct Options {
+    size: Size,
+    only: Option<String>,
+    check: bool,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self { size: Size::Full, only: None, check: false };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--short" => options.size = Size::Short,
+                "--check" => options.check = true,
+                "--only" => {
+                    let backend = args.next().ok_or_else(|| Failure::new("--only is followed by a backend"))?;
+                    options.only = Some(backend.clone());
+                }
+                other => {
+                    let known = "--short, --only BACKEND, --check";
+                    return Err(Failure::new(format!("bench knows {known}, and not {other:?}")));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Measures, then checks against the floors or writes the report.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
+    let options = Options::parse(args)?;
+    let backends = suite::chosen(options.only.as_deref())?;
+    setup::run(workspace, setup::Purpose::Bench)?;
+    let figures = suite::measure(&backends, options.size, &workspace.target)?;
+    if options.check {
+        let measured: Vec<&str> = backends.iter().map(|backend| backend.name).collect();
+        floors::check(&floors::read(&folder().join("floors.toml"))?, &figures, &measured)?;
+        println!("{} figures, none below its floor", figures.len());
+        return Ok(());
+    }
+    let path = folder().join("figures/suite.tsv");
+    let all = figures::replaced(figures::read(&path)?, &figures, &suite::names());
+    write(&path, &figures::lines(&all))?;
+    write_report()
+}
+
+/// Writes the report from the figures of the last runs.
+fn write_report() -> Result {
+    let folder = folder();
+    let figures = figures::read(&folder.join("figures/suite.tsv"))?;
+    let floors = floors::read(&folder.join("floors.toml"))?;
+    plot::latency(&folder.join("latency.svg"), &figures)?;
+    plot::concurrency(&folder.join("concurrency.svg"), &figures)?;
+    let report = report::render(&machine::describe()?, &figures, &floors, &[]);
+    write(&folder.join("REPORT.md"), &report)
+}
+
+/// Where the report is, from the workspace's root.
+fn folder() -> PathBuf {
+    PathBuf::from("benches")
+}
+
+fn write(path: &Path, text: &str) -> Result {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
+    written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Options> {
+        Options::parse(&args.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn options_are_read_in_any_order() {
+        let all = Options { size: Size::Full, only: None, check: false };
+        assert_eq!(parse(&[]).unwrap(), all);
+        let some = Options { size: Size::Short, only: Some("sqlite".to_owned()), check: true };
+        assert_eq!(parse(&["--check", "--only", "sqlite", "--short"]).unwrap(), some);
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_refused() {
+        assert!(parse(&["--only"]).unwrap_err().to_string().contains("followed by a backend"));
+        assert!(parse(&["--fast"]).unwrap_err().to_string().contains("--short, --only BACKEND, --check"));
+    }
+}
