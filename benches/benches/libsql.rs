@@ -52,7 +52,7 @@ fn read(value: libsql::Value) -> Value {
 }
 
 fn main() {
-    let mut suite = Suite::new("libsql server");
+    let mut suite = Suite::of_store("libsql server");
     let server = Sqld::start();
     let (store, linkly, connection) = suite.block_on(async {
         let store = LibsqlStore::connect(server.url()).await.unwrap();

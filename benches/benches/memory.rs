@@ -74,11 +74,12 @@ impl RawStore for Maps {
 }
 
 fn main() {
-    let mut suite = Suite::new("memory");
+    let mut suite = Suite::of_cache("memory");
     let links = suite.sizes().links;
     let linkly = suite.behind(MemoryCache::builder().capacity(2 * links).build());
     suite.cache(&linkly, &QuickCache::filled(links));
 
+    let mut suite = Suite::of_store("memory");
     let store = Arc::new(MemoryStore::new());
     let linkly = suite.block_on(async { Linkly::builder(store.clone()).start().await.unwrap() });
     suite.seed(&linkly);

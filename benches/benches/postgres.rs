@@ -157,7 +157,7 @@ impl RawStore for Driver {
 }
 
 fn main() {
-    let mut suite = Suite::new("postgres");
+    let mut suite = Suite::of_store("postgres");
     let server = Postgres::start();
     let url = server.new_database();
     let (store, linkly) = suite.block_on(async {

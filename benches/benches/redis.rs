@@ -43,7 +43,7 @@ impl RawCache for Driver {
 }
 
 fn main() {
-    let mut suite = Suite::new("redis");
+    let mut suite = Suite::of_cache("redis");
     let redis = Redis::start();
     let patient = RedisConfig::new().with_timeout(Duration::from_secs(10));
     let linkly = suite.behind(RedisCache::open_with(redis.url(), patient).unwrap());

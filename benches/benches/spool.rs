@@ -73,7 +73,7 @@ async fn engine(spool: Spool) -> Linkly {
 }
 
 fn main() {
-    let mut suite = Suite::new("spool");
+    let mut suite = Suite::of_store("spool");
     let folder = tempfile::tempdir().unwrap();
     let database = Database::create(folder.path().join("raw.redb")).unwrap();
     let setup = database.begin_write().unwrap();

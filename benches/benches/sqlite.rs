@@ -61,7 +61,7 @@ fn read(value: types::Value) -> Value {
 }
 
 fn main() {
-    let mut suite = Suite::new("sqlite");
+    let mut suite = Suite::of_store("sqlite");
     let folder = tempfile::tempdir().unwrap();
     let (ours, raw) = (folder.path().join("ours.db"), folder.path().join("raw.db"));
     let open = async || SqliteStore::connect(&format!("sqlite:{}", ours.display())).await.unwrap();

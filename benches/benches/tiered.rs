@@ -7,7 +7,7 @@ use linkly_cache::{MemoryCache, RedisCache, RedisConfig, Tiered};
 use linkly_testkit::Redis;
 
 fn main() {
-    let mut suite = Suite::new("tiered");
+    let mut suite = Suite::of_cache("tiered");
     let (redis, links) = (Redis::start(), suite.sizes().links);
     let patient = RedisConfig::new().with_timeout(Duration::from_secs(10));
     let near = MemoryCache::builder().capacity(2 * links).build();

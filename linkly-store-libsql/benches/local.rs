@@ -90,7 +90,7 @@ fn read(value: libsql::Value) -> Value {
 }
 
 fn main() {
-    let mut suite = Suite::new("libsql file");
+    let mut suite = Suite::of_store("libsql file");
     let folder = tempfile::tempdir().unwrap();
     let (ours, raw) = (folder.path().join("ours.db"), folder.path().join("raw.db"));
     let open = async || LibsqlStore::connect(&format!("file:{}", ours.display())).await.unwrap();

@@ -45,18 +45,34 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// A suite whose figures carry the name of this backend. It reads criterion's arguments from the command line.
+    /// A suite whose figures carry the name of this backend, for its store. It reads criterion's arguments from the
+    /// command line.
+    ///
+    /// All of ours and of the driver's runs on this thread, as in an Actix worker. With more of them, what is measured
+    /// of a call that is made alone is how long it takes to wake another thread (10 to 50 µs, more than most calls).
     ///
     /// # Panics
     ///
     /// When there is no runtime to be had.
-    pub fn new(backend: &'static str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    pub fn of_store(backend: &'static str) -> Self {
+        Self::on(backend, &mut tokio::runtime::Builder::new_current_thread())
+    }
+
+    /// The same for a cache, whose hits come from two threads.
+    ///
+    /// # Panics
+    ///
+    /// When there is no runtime to be had.
+    pub fn of_cache(backend: &'static str) -> Self {
+        Self::on(backend, tokio::runtime::Builder::new_multi_thread().worker_threads(2))
+    }
+
+    fn on(backend: &'static str, runtime: &mut tokio::runtime::Builder) -> Self {
         Self {
-            criterion: Criterion::default().configure_from_args(),
+            criterion: Criterion::default().configure_from_args().nresamples(2_000),
             backend,
             sizes: Sizes::asked(),
-            runtime: runtime.expect("a runtime starts"),
+            runtime: runtime.enable_all().build().expect("a runtime starts"),
             next: Cell::new(0),
         }
     }
