@@ -1,12 +1,14 @@
 //! The suite that every backend's benchmark runs, and its workloads: seeded, so that each run asks for the same.
 
 mod codes;
+mod paired;
 mod raw_cache;
 mod raw_sql;
 mod statement;
 mod suite;
 
 pub use codes::{Codes, Shape};
+pub use paired::Paired;
 pub use raw_cache::QuickCache;
 pub use raw_sql::{RawSql, SqlDriver};
 pub use statement::statement_of;

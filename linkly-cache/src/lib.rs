@@ -4,6 +4,8 @@
 mod memory;
 #[cfg(feature = "redis")]
 mod redis_cache;
+#[cfg(feature = "redis")]
+mod redis_channel;
 mod tiered;
 
 #[cfg(feature = "memory")]
@@ -11,5 +13,7 @@ pub use memory::{MemoryCache, MemoryCacheBuilder};
 #[cfg(feature = "redis")]
 pub use redis;
 #[cfg(feature = "redis")]
-pub use redis_cache::{RedisCache, RedisConfig};
+pub use redis_cache::{RedisCache, RedisCacheMetrics, RedisConfig};
+#[cfg(feature = "redis")]
+pub use redis_channel::{RedisChannel, RedisChannelConfig, RedisChannelMetrics};
 pub use tiered::Tiered;

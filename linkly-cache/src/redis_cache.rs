@@ -5,19 +5,22 @@ mod breaker;
 mod cluster;
 mod config;
 mod encoding;
-mod error;
+pub(crate) mod error;
+mod metrics;
 mod node;
 mod session;
 mod shared;
 #[cfg(feature = "redis-tls")]
-mod tls;
+pub(crate) mod tls;
 
 use async_trait::async_trait;
-use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
+use linkly_core::{Cache, ChangeCursor, Code, Entry, Error, Filled, Lease, Lookup, Result, Tick};
 
 pub use config::RedisConfig;
+pub use metrics::RedisCacheMetrics;
 
 use cluster::Servers;
+use metrics::Counters;
 use shared::Shared;
 
 /// Links in a Redis that several nodes share. A cache in process stands in front of it:
@@ -44,6 +47,7 @@ use shared::Shared;
 #[derive(Debug)]
 pub struct RedisCache {
     shared: Shared,
+    counters: Counters,
 }
 
 impl RedisCache {
@@ -89,7 +93,7 @@ impl RedisCache {
     /// setting makes no sense.
     pub fn new_with(client: &redis::Client, config: RedisConfig) -> Result<Self> {
         let epoch_key = config.epoch_key();
-        Ok(Self { shared: Shared::new(Servers::one(client, config)?, epoch_key) })
+        Ok(Self::on(Shared::new(Servers::one(client, config)?, epoch_key)))
     }
 
     /// A cache on a Redis Cluster that is found by way of any of these nodes, with the defaults. Does no I/O.
@@ -125,7 +129,17 @@ impl RedisCache {
     /// without a node.
     pub fn new_cluster_with(seeds: Vec<redis::Client>, config: RedisConfig) -> Result<Self> {
         let epoch_key = config.epoch_key();
-        Ok(Self { shared: Shared::new(Servers::cluster(seeds, config)?, epoch_key) })
+        Ok(Self::on(Shared::new(Servers::cluster(seeds, config)?, epoch_key)))
+    }
+
+    fn on(shared: Shared) -> Self {
+        Self { shared, counters: Counters::default() }
+    }
+
+    /// What was counted since it was made. Where the cache goes into a [`Tiered`](crate::Tiered) and that into an
+    /// engine, keep an [`Arc`](std::sync::Arc) of it, which is a cache too.
+    pub fn metrics(&self) -> RedisCacheMetrics {
+        self.counters.snapshot(self.shared.left_out())
     }
 }
 
@@ -141,12 +155,13 @@ impl Cache for RedisCache {
             |session, scope, codes| async move { session.look_up(&scope, &codes, now).await },
         );
         let mut lookups = vec![Lookup::default(); codes.len()];
-        for part in call.await? {
+        for part in self.counters.watch(call.await)? {
             // A miss where a node of a cluster fails.
             for (at, lookup) in part.places.into_iter().zip(part.answer.unwrap_or_default()) {
                 lookups[at] = lookup;
             }
         }
+        self.counters.looked_up(&lookups);
         Ok(lookups)
     }
 
@@ -160,11 +175,12 @@ impl Cache for RedisCache {
             |session, scope, fills| async move { session.fill(&scope, &fills, now).await },
         );
         let mut answers = vec![Filled::Voided; fills.len()];
-        for part in call.await? {
+        for part in self.counters.watch(call.await)? {
             for (at, filled) in part.places.into_iter().zip(part.answer.unwrap_or_default()) {
                 answers[at] = filled;
             }
         }
+        self.counters.filled(&answers);
         Ok(answers)
     }
 
@@ -177,13 +193,36 @@ impl Cache for RedisCache {
             |code| code,
             |session, scope, codes| async move { session.invalidate(&scope, &codes).await },
         );
-        for part in call.await? {
-            part.answer?;
+        for part in self.counters.watch(call.await)? {
+            self.counters.watch(part.answer.map_err(Error::from))?;
         }
+        self.counters.invalidated(codes.len());
         Ok(())
     }
 
     async fn clear(&self) -> Result<()> {
-        self.shared.call_holder(|session| async move { session.clear().await }).await
+        let call = self.shared.call_holder(|session, _| async move { session.clear().await });
+        self.counters.watch(call.await)?;
+        self.counters.cleared();
+        Ok(())
+    }
+
+    /// Nothing is in this process's memory.
+    async fn forget(&self, _codes: &[Code]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn forget_all(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn position(&self) -> Result<Option<ChangeCursor>> {
+        let call = self.shared.call_holder(|session, scope| async move { session.position(&scope).await });
+        self.counters.watch(call.await)
+    }
+
+    async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+        let call = self.shared.call_holder(|session, scope| async move { session.advance(&scope, from, to).await });
+        self.counters.watch(call.await)
     }
 }

@@ -5,7 +5,7 @@ mod untold;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
+use linkly_core::{Cache, ChangeCursor, Code, Entry, Filled, Lease, Lookup, Result, Tick};
 use tracing::debug;
 
 use untold::Untold;
@@ -21,6 +21,7 @@ const ALONE: Duration = Duration::from_secs(5);
 ///   [`Filled`](linkly_core::Filled::Filled): it alone knows of the invalidations of other nodes. While it does
 ///   not answer, the near cache is filled with a short life ([`with_alone`](Self::with_alone)).
 /// - An invalidation goes to the far cache, and then, whatever came of that, to the near one.
+/// - The place in the change log is the far cache's.
 /// - A far cache that fails is a miss. Codes whose invalidation it was not told are not looked up in it from
 ///   this node until it has been told, which is tried whenever something is looked up there. There is room for
 ///   10,000 such codes; beyond them the far cache is left out as a whole until it could be cleared.
@@ -64,6 +65,12 @@ impl<L1: Cache, L2: Cache> Tiered<L1, L2> {
     /// The far cache.
     pub fn far(&self) -> &L2 {
         &self.far
+    }
+
+    /// How many codes the far cache could not be told of by now, or is being told of: they are not looked up there.
+    /// `None` is all of them.
+    pub fn untold(&self) -> Option<usize> {
+        self.untold.look().count()
     }
 
     /// What the far cache has of these codes; `None` when it fails.
@@ -213,5 +220,21 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
             telling.told();
         }
         self.near.clear().await.and(far)
+    }
+
+    async fn forget(&self, codes: &[Code]) -> Result<()> {
+        self.near.forget(codes).await
+    }
+
+    async fn forget_all(&self) -> Result<()> {
+        self.near.forget_all().await
+    }
+
+    async fn position(&self) -> Result<Option<ChangeCursor>> {
+        self.far.position().await
+    }
+
+    async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+        self.far.advance(from, to).await
     }
 }

@@ -92,7 +92,7 @@ async fn codes_are_spread_over_the_masters_and_found_by_way_of_any_node() {
 #[tokio::test]
 async fn a_slot_that_was_moved_is_found_again_and_what_is_invalidated_there_is_gone_for_all() {
     let cluster = RedisCluster::start();
-    let [first, second, third] = cluster.nodes() else { panic!("there are three") };
+    let [first, second, _] = cluster.nodes() else { panic!("there are three") };
     let (cache, other) = (cache_on(&cluster, patient("")), cache_on(&cluster, patient("")));
     // In slot 5061, of the first.
     let bar = code("bar");
@@ -105,8 +105,8 @@ async fn a_slot_that_was_moved_is_found_again_and_what_is_invalidated_there_is_g
     for key in keys {
         ask::<()>(first, &format!("MIGRATE 127.0.0.1 {} {key} 0 5000", second.address().port())).await;
     }
-    // The third too, which would else hear of it a while later.
-    for node in [second, first, third] {
+    // The third is not told, and says for a while that the first has it. The first says who has.
+    for node in [second, first] {
         ask::<()>(node, &format!("CLUSTER SETSLOT 5061 NODE {to}")).await;
     }
     assert_eq!(answered(&cache, &bar).await, None, "what another process had is not asked for");

@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use linkly_cache::{RedisCache, RedisConfig, redis};
-use linkly_core::{Cache, CacheExt, Error, Filled};
+use linkly_core::{Cache, CacheExt, ChangeCursor, Error, Filled};
 use linkly_testkit::{Proxy, Redis};
 use support::{answered, cache_on, code, connect, fill, living, now, patient, target, until_back};
 
@@ -81,6 +81,48 @@ async fn a_server_that_comes_back_with_older_data_serves_none_of_it_and_fills_un
     assert_eq!(answered(&cache, &code("a")).await, None);
     assert_eq!(cache.fill_one(lease, living(1), now()).await.unwrap(), Filled::Voided);
     assert_eq!(answered(&cache, &code("b")).await, None);
+}
+
+#[tokio::test]
+async fn what_was_asked_and_what_failed_is_counted() {
+    let redis = Redis::start();
+    let cache = cache_on(&redis, impatient());
+    let codes = [code("a"), code("b"), code("c")];
+    let lookups = cache.get(&codes, now()).await.unwrap();
+    let leases: Vec<_> = lookups.into_iter().filter_map(|lookup| lookup.lease).collect();
+    cache.invalidate_one(&codes[0]).await.unwrap();
+    cache.fill(leases.into_iter().map(|lease| (lease, living(1))).collect(), now()).await.unwrap();
+    cache.get(&codes, now()).await.unwrap();
+    cache.clear().await.unwrap();
+    let metrics = cache.metrics();
+    assert_eq!((metrics.hits, metrics.misses, metrics.filled, metrics.voided), (2, 4, 2, 1));
+    assert_eq!((metrics.invalidated, metrics.clears, metrics.errors, metrics.left_out), (1, 1, 0, 0));
+    redis.kill();
+    expect_one_wait_and_then_none(&cache).await;
+    let metrics = cache.metrics();
+    assert_eq!((metrics.errors, metrics.left_out, metrics.hits + metrics.misses), (4, 1, 6));
+    redis.restart();
+    until_back(&cache).await;
+    assert_eq!(cache.metrics().left_out, 0);
+}
+
+/// What it says was told is true of the entries that are gone with it.
+#[tokio::test]
+async fn the_place_in_the_change_log_ends_with_the_process_that_holds_it() {
+    let redis = Redis::start();
+    let (cache, other) = (cache_on(&redis, patient("")), cache_on(&redis, patient("")));
+    let [one, two] = ["1", "2"].map(ChangeCursor::new);
+    cache.advance(None, &one).await.unwrap();
+    assert_eq!(other.position().await.unwrap(), Some(one.clone()));
+    other.advance(Some(&one), &two).await.unwrap();
+    cache.advance(Some(&one), &one).await.unwrap();
+    assert_eq!(cache.position().await.unwrap(), Some(two.clone()), "the other has moved it");
+    redis.kill();
+    redis.restart();
+    until_back(&cache).await;
+    assert_eq!(cache.position().await.unwrap(), None);
+    cache.advance(Some(&two), &one).await.unwrap();
+    assert_eq!(cache.position().await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -143,10 +143,12 @@ async fn what_the_far_cache_was_not_told_is_not_found_in_it_and_told_when_it_is_
     }
     far.set_down(true);
     assert!(cache.invalidate_one(&code("a")).await.is_err());
+    assert_eq!(cache.untold(), Some(1));
     assert_eq!(answered(&cache, &code("a")).await, None, "it is down");
     assert_eq!(answered(&other, &code("a")).await, Some(target(1)), "nobody has told");
     far.set_down(false);
     assert_eq!(answered(&cache, &code("a")).await, None, "it is back, and has the old entry");
+    assert_eq!(cache.untold(), Some(0));
     let far = far.of_another_node();
     assert_eq!(far.get_one(&code("a"), NOW).await.unwrap().entry, None, "it was told");
     assert_eq!(far.get_one(&code("b"), NOW).await.unwrap().entry, Some(living(1)), "the other has stayed");
@@ -211,6 +213,7 @@ async fn beyond_ten_thousand_codes_the_far_cache_is_left_out_until_it_was_cleare
     let many: Vec<Code> = (0..=10_000).map(|n| code(&format!("n{n}"))).collect();
     far.set_down(true);
     assert!(cache.invalidate(&many).await.is_err());
+    assert_eq!(cache.untold(), None, "all");
     assert_eq!(answered(&cache, &code("a")).await, None, "down");
     far.set_down(false);
     assert_eq!(answered(&cache, &code("a")).await, None, "cleared");

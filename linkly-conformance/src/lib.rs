@@ -129,7 +129,7 @@ mod tests {
         }
         check!("store": "batch" "changes" "consume" "delete" "filter" "history" "insert" "list" "purge_clicks"
             "purge_expired" "read" "record" "retry" "stats" "update");
-        check!("cache": "engine" "entry" "invalidate" "lease" "race");
+        check!("cache": "engine" "entry" "forget" "invalidate" "lease" "position" "race");
     }
 
     #[test]

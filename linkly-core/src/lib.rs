@@ -30,7 +30,8 @@ pub use copy::{Copied, CopyProgress, Skipped, copy_clicks, copy_links};
 pub use delivery::{Backoff, DeadLetter, Delivered, Delivery};
 pub use domain::{Domain, MAX_DOMAIN_BYTES};
 pub use engine::{
-    Builder, Config, LinkPatch, Linkly, Location, Metrics, NewLink, NoCache, Report, Resolution, Visit, VisitContext,
+    Builder, Config, Event, Events, LinkPatch, Linkly, Location, Metrics, NewLink, NoCache, Report, Resolution, Visit,
+    VisitContext,
 };
 pub use error::{Error, Result, Source};
 pub use id::{derived_id, first_id, new_id, time_of};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use linkly_core::chrono::Utc;
 use linkly_core::{
-    Cache, Code, Config, Entry, Error, Filled, Lease, Link, LinkPatch, LinkStoreExt, Linkly, Lookup, NewLink,
-    Resolution, Result, Tick,
+    Cache, Code, Config, Entry, Error, Filled, Lease, Link, LinkPatch, LinkStoreExt, Linkly, Lookup, ManualClock,
+    NewLink, Resolution, Result, Tick,
 };
 use support::{Fault, MapCache, TestStore, url};
 
@@ -96,6 +96,24 @@ async fn what_the_cache_could_not_invalidate_is_read_again() {
     cut_off.store(false, Ordering::SeqCst);
     linkly.catch_up().await.unwrap();
     assert_eq!(url(linkly.resolve("a").await), "https://new.example");
+}
+
+#[tokio::test]
+async fn how_far_behind_the_log_the_engine_is_can_be_read() {
+    let (store, clock) = (TestStore::new(), Arc::new(ManualClock::new()));
+    store.controls.poll_faults.lock().unwrap().push(Fault::Unavailable);
+    let config = Config::default().with_poll_changes(Duration::from_secs(3_600));
+    let builder = Linkly::builder(store.clone()).cache(MapCache::new()).config(config).clock(clock.clone());
+    let linkly = builder.start().await.unwrap();
+    assert_eq!(linkly.metrics().changes_lag, None, "it could not be read yet");
+    linkly.catch_up().await.unwrap();
+    assert_eq!(linkly.metrics().changes_lag, Some(Duration::ZERO));
+    clock.advance(Duration::from_secs(3));
+    store.controls.poll_faults.lock().unwrap().push(Fault::Unavailable);
+    linkly.catch_up().await.unwrap_err();
+    assert_eq!(linkly.metrics().changes_lag, Some(Duration::from_secs(3)));
+    linkly.catch_up().await.unwrap();
+    assert_eq!(linkly.metrics().changes_lag, Some(Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]

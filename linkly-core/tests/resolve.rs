@@ -154,6 +154,9 @@ async fn a_load_that_found_the_old_entry_during_an_invalidation_is_not_joined_af
     let gate = cache.before_invalidate.clone();
     let linkly = linkly(&store).cache(cache).start().await.unwrap();
     linkly.resolve("a").await.unwrap();
+    linkly.resolve("a").await.unwrap();
+    let metrics = linkly.metrics();
+    assert_eq!((metrics.found, metrics.loaded, metrics.misses, metrics.hits), (1, 1, 2, 0));
 
     gate.close();
     let update = tokio::spawn({

@@ -15,6 +15,7 @@ mod feature_set;
 mod features;
 mod http;
 mod linking;
+mod outage;
 mod packages;
 mod process;
 mod readme;
@@ -46,6 +47,7 @@ cargo xtask <command>
   bench [--short] [--only BACKEND] [--check]
                        every backend beside its driver alone, into benches/REPORT.md; with --check
                        nothing is written, and a ratio below its floor in benches/floors.toml fails
+  outage               an example under load while Postgres is stopped, and while Redis is paused
   bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
@@ -80,6 +82,10 @@ fn command(args: &[String]) -> Result {
         }
         "soak" => soak::run(&at_root()?, rest),
         "bench" => bench::run(&at_root()?, rest),
+        "outage" => {
+            no_more(rest)?;
+            outage::run(&at_root()?)
+        }
         "bench-http" => {
             no_more(rest)?;
             http::run(&at_root()?)

@@ -12,7 +12,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
     let minutes = args.iter().all(|arg| arg != "--minutes").then_some(["--minutes", MINUTES]);
     let args = args.iter().map(String::as_str);
     Cmd::cargo("run")
-        .args(["--release", "-p", "linkly-soak", "--"])
+        .args(["--release", "-p", "linkly-soak", "--bin", "linkly-soak", "--"])
         .args(minutes.into_iter().flatten())
         .args(args)
         .run()

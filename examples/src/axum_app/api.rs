@@ -1,4 +1,4 @@
-//! The API: create, follow, count, and errors as JSON.
+//! The API: create, follow, count, change, delete, and errors as JSON.
 
 use std::convert::Infallible;
 
@@ -10,12 +10,13 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use linkly_core::{Error, Linkly, NewLink, Visit, VisitContext};
+use linkly_core::{Error, Link, LinkPatch, Linkly, NewLink, Visit, VisitContext};
 use serde_json::{Value, json};
 
 pub(crate) fn router(linkly: Linkly) -> Router {
     Router::new()
         .route("/links", post(create))
+        .route("/links/{code}", get(show).patch(change).delete(delete))
         .route("/links/{code}/stats", get(stats))
         .route("/s/{code}", get(follow))
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such page".into()))
@@ -28,6 +29,32 @@ async fn create(State(linkly): State<Linkly>, body: Result<Json<NewLink>, JsonRe
     let Json(new) = body?;
     let link = linkly.create(new).await?;
     Ok((StatusCode::CREATED, Json(link)).into_response())
+}
+
+/// `GET /links/{code}` → the link.
+async fn show(State(linkly): State<Linkly>, code: Result<Path<String>, PathRejection>) -> Result<Json<Link>, Failure> {
+    let Path(code) = code?;
+    linkly.get(&code).await?.map(Json).ok_or_else(Failure::not_found)
+}
+
+/// `PATCH /links/{code} {"url"?, "title"?, "tags"?, …, "version"?}` → the link as it is now.
+async fn change(
+    State(linkly): State<Linkly>,
+    code: Result<Path<String>, PathRejection>,
+    body: Result<Json<LinkPatch>, JsonRejection>,
+) -> Result<Json<Link>, Failure> {
+    let (Path(code), Json(patch)) = (code?, body?);
+    Ok(Json(linkly.update(&code, patch).await?))
+}
+
+/// `DELETE /links/{code}` → 204.
+async fn delete(
+    State(linkly): State<Linkly>,
+    code: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Failure> {
+    let Path(code) = code?;
+    linkly.delete(&code).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /s/{code}` → the redirect, and one more click.

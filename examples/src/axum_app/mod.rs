@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
 /// How long open requests may take after a signal, and how long queued clicks may after them.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// A setting from the environment.
 pub(crate) fn setting(name: &str, default: &str) -> String {

@@ -31,6 +31,8 @@ pub(super) struct Servers {
 #[derive(Default)]
 struct Known {
     layout: Option<Arc<Layout>>,
+    /// Who has a slot that has moved, and so knows of it before the others.
+    first: Option<(String, u16)>,
     /// By their address, so that each keeps its connection when the slots are dealt anew.
     nodes: HashMap<String, Arc<Node>>,
 }
@@ -51,7 +53,7 @@ impl Servers {
         config.check()?;
         let node = Arc::new(Node::new(client, &config, false)?);
         let layout = Layout { owners: vec![(0..=SLOTS - 1, node)], keys: KEYS };
-        let known = Known { layout: Some(Arc::new(layout)), nodes: HashMap::new() };
+        let known = Known { layout: Some(Arc::new(layout)), ..Known::default() };
         Ok(Self { config, seeds: Vec::new(), known: Mutex::new(known) })
     }
 
@@ -69,13 +71,16 @@ impl Servers {
 
     /// Who holds what, as far as is known; asked for when nothing is.
     pub(super) async fn layout(&self) -> Result<Arc<Layout>> {
-        let nodes: Vec<Arc<Node>> = {
-            let known = self.lock();
+        let (mut nodes, first): (Vec<Arc<Node>>, _) = {
+            let mut known = self.lock();
             if let Some(layout) = &known.layout {
                 return Ok(layout.clone());
             }
-            known.nodes.values().cloned().collect()
+            (known.nodes.values().cloned().collect(), known.first.take())
         };
+        if let Some((host, port)) = first {
+            nodes.insert(0, self.node(&self.at(&host, port)?)?);
+        }
         let mut failed = error::unexpected("a cluster without nodes");
         for node in nodes {
             match node.call(|session| async move { session.slots().await }).await {
@@ -86,11 +91,24 @@ impl Servers {
         Err(failed)
     }
 
-    /// What was known of the slots is wrong by now. A single server holds them all for ever.
-    pub(super) fn forget(&self, layout: &Arc<Layout>) {
+    /// How many of the servers did not answer and are left out.
+    pub(super) fn left_out(&self) -> usize {
+        let known = self.lock();
+        let owners = known.layout.iter().flat_map(|layout| layout.owners.iter().map(|(_, node)| node));
+        let mut left_out: Vec<&str> =
+            owners.chain(known.nodes.values()).filter(|node| node.is_left_out()).map(|node| node.address()).collect();
+        left_out.sort_unstable();
+        left_out.dedup();
+        left_out.len()
+    }
+
+    /// What was known of the slots is wrong by now, and the node at `first` is to be asked before others. A single
+    /// server holds them all for ever.
+    pub(super) fn forget(&self, layout: &Arc<Layout>, first: Option<(String, u16)>) {
         let mut known = self.lock();
         if !self.seeds.is_empty() && known.layout.as_ref().is_some_and(|known| Arc::ptr_eq(known, layout)) {
             known.layout = None;
+            known.first = first;
         }
     }
 
@@ -145,7 +163,8 @@ impl Layout {
         let slot = slot(tag);
         let owner = self.owners.iter().find(|(range, _)| range.contains(&slot));
         owner.map(|(_, node)| node).ok_or_else(|| {
-            Failure::Moved(Error::unavailable(error::BACKEND, format!("no node of the cluster serves slot {slot}")))
+            let reason = format!("no node of the cluster serves slot {slot}");
+            Failure::Moved(Error::unavailable(error::BACKEND, reason), None)
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use linkly_core::Error;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-pub(super) const BACKEND: &str = "redis";
+pub(crate) const BACKEND: &str = "redis";
 
 /// Why a call was not answered, by what is done about it.
 #[derive(Debug)]
@@ -15,8 +15,9 @@ pub(super) enum Failure {
     Lost(Error),
     /// Another process has cleared the cache: the call goes once more under the new name.
     Renamed,
-    /// Another node of the cluster has the keys by now: the call goes once more, and there.
-    Moved(Error),
+    /// Another node of the cluster has the keys by now: the call goes once more, and there. Which one, as host and
+    /// port, if the server has said it.
+    Moved(Error, Option<(String, u16)>),
     /// The server did not answer in time: it may hang.
     Late(Error),
     /// The server refused, and would again.
@@ -33,7 +34,11 @@ impl From<RedisError> for Failure {
             return Self::Lost(map(error));
         }
         match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Moved(map(error)),
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
+                let node = error.redirect_node().and_then(|(address, _)| address.rsplit_once(':'));
+                let node = node.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+                Self::Moved(map(error), node.filter(|(host, _)| !host.is_empty()))
+            }
             _ => Self::Refused(map(error)),
         }
     }
@@ -42,14 +47,14 @@ impl From<RedisError> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Lost(error) | Failure::Moved(error) | Failure::Late(error) | Failure::Refused(error) => error,
+            Failure::Lost(error) | Failure::Moved(error, _) | Failure::Late(error) | Failure::Refused(error) => error,
             Failure::Renamed => Self::unavailable(BACKEND, "the cache is cleared again and again"),
         }
     }
 }
 
 /// What a caller can do about an error of the driver. The driver's own text stays in `source`.
-pub(super) fn map(error: RedisError) -> Error {
+pub(crate) fn map(error: RedisError) -> Error {
     use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoPerm, ReadOnly, TryAgain};
     match error.kind() {
         ErrorKind::Server(BusyLoading) => unavailable("the server has started and reads its data", error),
@@ -57,8 +62,8 @@ pub(super) fn map(error: RedisError) -> Error {
         ErrorKind::Server(MasterDown | ClusterDown) => unavailable("the cluster is down, or a master of it", error),
         ErrorKind::Server(Moved | Ask | TryAgain) => unavailable("the key's slot has moved to another node", error),
         ErrorKind::Server(NoPerm) => failed(
-            "the user may not do this: it needs GET, MGET, SET, UNLINK, GETRANGE, TIME, INFO, EVALSHA and SCRIPT LOAD \
-             on keys with the prefix",
+            "the user may not do this: it needs GET, MGET, SET, UNLINK, GETRANGE, TIME, INFO, EVAL, EVALSHA and \
+             SCRIPT LOAD on keys with the prefix; a channel needs PUBLISH and SUBSCRIBE",
             error,
         ),
         ErrorKind::AuthenticationFailed => failed("the server does not accept the user or the password", error),
@@ -79,7 +84,7 @@ pub(super) fn unexpected(what: &str) -> Error {
     Error::Backend { backend: BACKEND, reason: format!("{what}: is this a Redis of 7.0 or newer?"), source: None }
 }
 
-pub(super) fn late(after: Duration) -> Error {
+pub(crate) fn late(after: Duration) -> Error {
     Error::unavailable(BACKEND, format!("no answer within {} ms", after.as_millis()))
 }
 

@@ -49,6 +49,10 @@ impl Node {
         &self.address
     }
 
+    pub(super) fn is_left_out(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Lets a call go, within its deadline, and again over a new connection when the one it went over is lost.
     /// Every call may be made twice.
     pub(super) async fn call<T, F>(self: &Arc<Self>, call: impl Fn(Arc<Session>) -> F) -> Result<T, Failure>
@@ -154,7 +158,7 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
             .field("address", &self.address)
-            .field("left_out", &self.breaker.is_open())
+            .field("left_out", &self.is_left_out())
             .finish_non_exhaustive()
     }
 }

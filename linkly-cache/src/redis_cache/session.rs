@@ -6,6 +6,8 @@
 //! connection itself and not the driver's `ConnectionManager`: that one connects again in the midst of things,
 //! and nobody can tell which process has answered.
 
+mod position;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;

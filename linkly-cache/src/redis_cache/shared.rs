@@ -35,6 +35,11 @@ impl Shared {
         Self { servers, epoch_key, epoch: Mutex::default() }
     }
 
+    /// How many servers are left out, since they did not answer.
+    pub(super) fn left_out(&self) -> usize {
+        self.servers.left_out()
+    }
+
     /// Makes a call for each server that holds some of these items' codes, at once, and one to the server that holds
     /// the epoch in any case. Without that one's answer there is none.
     pub(super) async fn call<T, A, F>(
@@ -52,8 +57,8 @@ impl Shared {
             let layout = self.servers.layout().await?;
             match self.attempt(&layout, items, &code, &call).await {
                 Err(Failure::Renamed) if clears < CLEARS => clears += 1,
-                Err(Failure::Moved(_)) if moves < MOVES => {
-                    self.servers.forget(&layout);
+                Err(Failure::Moved(_, to)) if moves < MOVES => {
+                    self.servers.forget(&layout, to);
                     moves += 1;
                 }
                 outcome => return Ok(outcome?),
@@ -62,11 +67,11 @@ impl Shared {
     }
 
     /// The same for the server alone that holds the epoch.
-    pub(super) async fn call_holder<A, F>(&self, call: impl Fn(Arc<Session>) -> F) -> Result<A>
+    pub(super) async fn call_holder<A, F>(&self, call: impl Fn(Arc<Session>, Scope) -> F) -> Result<A>
     where
         F: Future<Output = Result<A, Failure>>,
     {
-        let mut parts = self.call(&[], |code| code, |session, _, _| call(session)).await?;
+        let mut parts = self.call(&[], |code| code, |session, scope, _| call(session, scope)).await?;
         match parts.pop() {
             Some(part) => Ok(part.answer?),
             None => Err(super::error::unexpected("a call to nobody")),
@@ -108,11 +113,11 @@ impl Shared {
                     return Err(Failure::Renamed);
                 }
                 // Perhaps another is to take over.
-                Err(Failure::Lost(_) | Failure::Late(_)) => self.servers.forget(layout),
+                Err(Failure::Lost(_) | Failure::Late(_)) => self.servers.forget(layout, None),
                 _ => {}
             }
             match part.answer {
-                Err(failure) if checked || matches!(failure, Failure::Moved(_)) => return Err(failure),
+                Err(failure) if checked || matches!(failure, Failure::Moved(..)) => return Err(failure),
                 answer => parts.push(Part { answer, ..part }),
             }
         }

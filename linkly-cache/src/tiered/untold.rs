@@ -98,6 +98,11 @@ impl State {
 pub(super) struct Look<'a>(MutexGuard<'a, State>);
 
 impl Look<'_> {
+    /// How many there are; `None` is all.
+    pub(super) fn count(&self) -> Option<usize> {
+        self.0.all.is_none().then(|| self.0.codes.len())
+    }
+
     pub(super) fn has(&self, code: &Code) -> bool {
         self.0.all.is_some() || self.0.codes.contains_key(code)
     }

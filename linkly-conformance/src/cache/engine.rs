@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use linkly_core::{Config, LinkPatch, Linkly, NewLink, Resolution};
+use linkly_core::{Config, LinkPatch, LinkStoreExt, Linkly, NewLink, Resolution};
 use rand::RngExt;
 
-use super::sample::version_of;
+use super::sample::{code, version_of};
 use crate::CacheHandle;
 use crate::held_store::HeldStore;
 use crate::run::at_once;
@@ -82,6 +82,30 @@ async fn early(store: &HeldStore, linkly: &Linkly, write: Write) -> tokio::task:
     let early = tokio::spawn(async move { resolved(&linkly, &write.code()).await });
     store.held().await;
     early
+}
+
+/// An engine that ended between a write and its invalidation left the old entry behind. The next one over the same
+/// cache and store never answers it.
+pub async fn an_engine_that_starts_makes_up_for_one_that_ended_too_early(cache: &CacheHandle) {
+    let store = HeldStore::new();
+    let first = engine(&store, cache, Config::default()).await;
+    first.catch_up().await.expect("catch_up");
+    for n in 0..10 {
+        first.create(NewLink::new(url(1)).with_code(format!("a{n}"))).await.expect("create");
+        assert_eq!(resolved(&first, &format!("a{n}")).await, Some(1));
+    }
+    first.catch_up().await.expect("catch_up");
+    for n in 0..10 {
+        let mut link = store.get_one(&code(&format!("a{n}"))).await.expect("get").expect("the link was made");
+        link.url = url(2);
+        store.update_one(&link).await.expect("update");
+    }
+    drop(first);
+    let config = Config::default().with_poll_changes(NEVER).with_timeouts(NEVER, NEVER, NEVER);
+    let next = Linkly::builder(store.clone()).cache(cache.shared()).config(config).start().await.expect("start");
+    for n in 0..10 {
+        assert_eq!(resolved(&next, &format!("a{n}")).await, Some(2), "a{n}");
+    }
 }
 
 /// A load that read its row before a write stores nothing behind it: neither over what was loaded

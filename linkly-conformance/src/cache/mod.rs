@@ -2,8 +2,10 @@
 
 pub mod engine;
 pub mod entry;
+pub mod forget;
 pub mod invalidate;
 pub mod lease;
+pub mod position;
 pub mod race;
 mod sample;
 
@@ -49,6 +51,18 @@ macro_rules! __cache_cases {
                 clear_voids_every_lease
                 clear_voids_leases_that_have_expired
             }
+            forget {
+                forgotten_targets_and_absences_are_not_peeked
+                a_fill_under_a_lease_of_before_is_not_peeked
+                forget_all_removes_every_entry
+                after_forget_all_no_fill_under_a_lease_of_before_is_peeked
+            }
+            position {
+                a_position_is_where_it_was_moved_or_there_is_none
+                a_position_moves_from_where_it_is_alone
+                invalidating_moves_no_position
+                after_clear_there_is_no_position
+            }
             race {
                 no_answer_is_older_than_the_last_invalidate_of_one_code
                 no_answer_is_older_than_the_last_invalidate_of_a_few_codes
@@ -58,6 +72,7 @@ macro_rules! __cache_cases {
                 a_load_of_before_a_write_is_not_stored_after_it
                 a_resolve_after_a_write_does_not_join_a_load_of_before_it
                 a_load_of_before_a_write_by_another_engine_is_not_stored_after_it
+                an_engine_that_starts_makes_up_for_one_that_ended_too_early
                 no_resolve_is_older_than_the_last_update_of_one_link
                 no_resolve_is_older_than_the_last_update_of_a_few_links
             }

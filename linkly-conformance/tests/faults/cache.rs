@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
 use linkly_conformance::{CacheFixture, CacheHandle, CaseFuture, cache as cases, run_cache_case};
-use linkly_core::{Cache, Code, Entry, Filled, Lease, Lookup, Result, Tick};
+use linkly_core::{Cache, ChangeCursor, Code, Entry, Filled, Lease, Lookup, Result, Tick};
 
 use super::failure;
 
@@ -32,6 +32,10 @@ enum Fault {
     FoldsCodes,
     LeavesOutMisses,
     ReportsVoidedAsFilled,
+    PositionMovesFromAnywhere,
+    PositionMovesWithEachInvalidate,
+    PositionIsCutShort,
+    ClearKeepsThePosition,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +43,7 @@ struct State {
     entries: HashMap<String, Entry>,
     generations: HashMap<String, u128>,
     cleared: u128,
+    position: Option<String>,
     /// How often all generations were forgotten: what is counted anew is not what was counted before.
     expired: u128,
 }
@@ -154,6 +159,9 @@ impl Cache for Faulty {
             }
             *state.generations.entry(key).or_default() += 1;
         }
+        if self.has(Fault::PositionMovesWithEachInvalidate) {
+            state.position = Some("9".into());
+        }
         Ok(())
     }
 
@@ -162,7 +170,24 @@ impl Cache for Faulty {
         if !self.has(Fault::ClearKeepsEntries) {
             state.entries.clear();
         }
+        if !self.has(Fault::ClearKeepsThePosition) {
+            state.position = None;
+        }
         state.cleared += 1;
+        Ok(())
+    }
+
+    async fn position(&self) -> Result<Option<ChangeCursor>> {
+        Ok(self.state.lock().unwrap().position.clone().map(ChangeCursor::new))
+    }
+
+    async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+        let mut state = self.state.lock().unwrap();
+        let is_there = state.position.as_deref() == from.map(ChangeCursor::as_str);
+        if is_there || self.has(Fault::PositionMovesFromAnywhere) {
+            let most = if self.has(Fault::PositionIsCutShort) { 64 } else { usize::MAX };
+            state.position = Some(to.as_str().chars().take(most).collect());
+        }
         Ok(())
     }
 }
@@ -259,5 +284,14 @@ faults! {
     a_target_that_comes_back_in_part: LosesTheTags, entry::every_part_of_a_target_comes_back;
     codes_that_are_folded: FoldsCodes, entry::each_code_is_a_key_of_its_own;
     answers_that_are_left_out: LeavesOutMisses, entry::answers_stand_in_order_with_duplicates_and_unknown_codes;
+    absences_that_are_peeked: InvalidateKeepsAbsences, forget::forgotten_targets_and_absences_are_not_peeked;
+    a_fill_that_outlives_a_forget: FillsAfterAnInvalidate, forget::a_fill_under_a_lease_of_before_is_not_peeked;
+    entries_that_outlive_a_forget: ClearKeepsEntries, forget::forget_all_removes_every_entry;
+    leases_that_outlive_a_forget: ClearKeepsLeases, forget::after_forget_all_no_fill_under_a_lease_of_before_is_peeked;
+    a_position_that_moves_from_anywhere: PositionMovesFromAnywhere, position::a_position_moves_from_where_it_is_alone;
+    a_position_that_moves_by_itself: PositionMovesWithEachInvalidate, position::invalidating_moves_no_position;
+    a_position_that_comes_back_in_part: PositionIsCutShort, position::a_position_is_where_it_was_moved_or_there_is_none;
+    a_clear_that_keeps_the_position: ClearKeepsThePosition, position::after_clear_there_is_no_position;
+    an_old_entry_that_outlives_its_engine: InvalidateTakesTheFirstCodeOnly, engine::an_engine_that_starts_makes_up_for_one_that_ended_too_early;
     a_voided_fill_that_is_told_filled: ReportsVoidedAsFilled, lease::fills_answer_in_order_each_for_itself;
 }

@@ -8,14 +8,15 @@ use tracing::warn;
 use super::changes::ChangeLog;
 use super::config::Config;
 use super::counters::Counters;
+use super::events::Publisher;
 use super::key::Keys;
 use super::limited::Reservations;
 use super::loader::Loader;
 use super::writes::Writes;
 use super::{Engine, Linkly, NoCache};
 use crate::{
-    Cache, ClickSink, Clock, CodeGenerator, CodePolicy, Error, Recorder, RecorderConfig, Result, Store, SystemClock,
-    UrlPolicy,
+    Cache, Channel, ClickSink, Clock, CodeGenerator, CodePolicy, Error, Listener, Recorder, RecorderConfig, Result,
+    Store, SystemClock, UrlPolicy,
 };
 
 /// Builds a [`Linkly`]. Setters never fail and do nothing; [`start`](Self::start) does.
@@ -26,6 +27,7 @@ pub struct Builder {
     sink: Arc<dyn ClickSink>,
     spill: Option<Arc<dyn ClickSink>>,
     cache: Arc<dyn Cache>,
+    channel: Option<Arc<dyn Channel>>,
     clock: Arc<dyn Clock>,
     config: Config,
     recorder: RecorderConfig,
@@ -42,6 +44,7 @@ impl Builder {
             spill: None,
             store,
             cache: Arc::new(NoCache),
+            channel: None,
             clock: Arc::new(SystemClock),
             config: Config::default(),
             recorder: RecorderConfig::default(),
@@ -54,6 +57,13 @@ impl Builder {
     /// The cache in front of the store. Default: none.
     pub fn cache(mut self, cache: impl Cache) -> Self {
         self.cache = Arc::new(cache);
+        self
+    }
+
+    /// How this node hears at once of what others write, and they of what it writes. Default: none, and nodes hear
+    /// of each other when they read the change log. The engine starts it, and closes it with its shutdown.
+    pub fn channel(mut self, channel: impl Channel) -> Self {
+        self.channel = Some(Arc::new(channel));
         self
     }
 
@@ -106,9 +116,10 @@ impl Builder {
         self
     }
 
-    /// Starts the engine on the runtime this is called from: notes where the store's change log ends
-    /// (one read) and spawns the click recorder and the change log's follower. A store that does not
-    /// answer now does not keep the app from starting.
+    /// Starts the engine on the runtime this is called from: starts the channel, spawns the click recorder and
+    /// the change log's follower, and first reads what the store's change log has that the cache was not told of. (A
+    /// cache that cannot say what it was told of is cleared.) A store or a cache that does not answer now does not
+    /// keep the app from starting.
     ///
     /// All tasks run on this runtime, also when handles are used from another one (Actix has one for
     /// each worker).
@@ -130,14 +141,19 @@ impl Builder {
         let loader = Arc::new(Loader::new(
             self.store.clone(),
             self.cache.clone(),
+            self.channel.clone(),
             self.clock.clone(),
             self.config.clone(),
             counters.clone(),
             runtime.clone(),
         ));
+        if let Some(channel) = &self.channel {
+            let listener: Arc<dyn Listener> = loader.clone();
+            channel.start(Arc::downgrade(&listener), &runtime)?;
+        }
         let changes = Arc::new(ChangeLog::new(loader.clone()));
         if !self.config.poll_changes.is_zero() {
-            if let Err(error) = changes.begin().await {
+            if let Err(error) = changes.catch_up().await {
                 warn!(%error, "the change log could not be read; the engine starts and tries again");
             }
             runtime.spawn(ChangeLog::follow(Arc::downgrade(&changes), self.config.poll_changes));
@@ -156,6 +172,7 @@ impl Builder {
             changes,
             counters,
             loader,
+            events: Arc::new(Publisher::new(self.config.events)),
             generator: self.generator,
             urls: self.urls,
         };

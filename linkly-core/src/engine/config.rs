@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, millis};
 
+/// They take about 100 bytes each as soon as one listens.
+const MOST_EVENTS: usize = 1 << 24;
+
 /// How the engine caches, waits and gives up. Durations are given in milliseconds in serialised form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,6 +45,9 @@ pub struct Config {
     /// The most codes that wait for a batch; a miss beyond them is refused as unavailable. Default:
     /// 65,536.
     pub loads_waiting: usize,
+    /// How many [events](crate::Linkly::events) are kept for listeners that are behind; a power of two at
+    /// least as large is. Nothing is kept before somebody listens. Default: 1,024.
+    pub events: usize,
 }
 
 impl Default for Config {
@@ -57,6 +63,7 @@ impl Default for Config {
             load_batch: 256,
             loads_in_flight: 2,
             loads_waiting: 65_536,
+            events: 1_024,
         }
     }
 }
@@ -72,9 +79,13 @@ impl Config {
             ("load_batch", self.load_batch),
             ("loads_in_flight", self.loads_in_flight),
             ("loads_waiting", self.loads_waiting),
+            ("events", self.events),
         ];
         if let Some((what, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return Err(Error::invalid(what, "it is at least 1"));
+        }
+        if self.events > MOST_EVENTS {
+            return Err(Error::invalid("events", format!("{} are not kept, {MOST_EVENTS} at most", self.events)));
         }
         let timeouts = [
             ("cache_timeout", self.cache_timeout),
@@ -119,6 +130,13 @@ impl Config {
     #[must_use]
     pub fn with_loads(mut self, batch: usize, in_flight: usize) -> Self {
         (self.load_batch, self.loads_in_flight) = (batch.max(1), in_flight.max(1));
+        self
+    }
+
+    /// How many events are kept for listeners that are behind; at least 1.
+    #[must_use]
+    pub fn with_events(mut self, events: usize) -> Self {
+        self.events = events.max(1);
         self
     }
 }

@@ -1,10 +1,12 @@
 //! Making, reading, changing and deleting links through a handle.
 
+use std::sync::Arc;
+
 use tracing::debug;
 
-use super::Linkly;
 use super::new_link::{LinkPatch, NewLink};
 use super::writes::with_retries;
+use super::{Event, Linkly};
 use crate::{
     Code, Delete, Deleted, Error, Insert, Link, LinkStore, LinkStoreExt, ListLinks, MAX_CODE_BYTES, MAX_PAGE, Page,
     Result, Update, whole_millis,
@@ -211,9 +213,15 @@ impl Linkly {
 
     async fn insert(&self, links: Vec<Link>) -> Result<Vec<Insert>> {
         let codes: Vec<Code> = links.iter().map(|link| link.code.clone()).collect();
-        let store = self.0.engine.store.clone();
+        let (store, events, links) = (self.0.engine.store.clone(), self.0.engine.events.clone(), Arc::new(links));
+        let created = links.clone();
         let write = async move { with_retries(|| store.insert(&links)).await };
-        let (asked, inserts) = (codes.len(), self.0.engine.writes.run("insert", codes, write).await?);
+        let written = move |inserts: &Vec<Insert>| {
+            for (link, _) in created.iter().zip(inserts).filter(|(_, insert)| **insert == Insert::Inserted) {
+                events.publish(|| Some(Event::Created { link: Arc::new(link.clone()) }));
+            }
+        };
+        let (asked, inserts) = (codes.len(), self.0.engine.writes.run("insert", codes, write, written).await?);
         if inserts.len() != asked {
             let reason = format!("it answered {} inserts for {asked} links", inserts.len());
             return Err(Error::Backend { backend: "the store", reason, source: None });
@@ -223,9 +231,15 @@ impl Linkly {
 
     async fn replace(&self, link: Link) -> Result<Update> {
         let codes = vec![link.code.clone()];
-        let store = self.0.engine.store.clone();
+        let (store, events, link) = (self.0.engine.store.clone(), self.0.engine.events.clone(), Arc::new(link));
+        let updated = link.clone();
         let write = async move { with_retries(|| store.update_one(&link)).await };
-        self.0.engine.writes.run("update", codes, write).await
+        let written = move |update: &Update| {
+            if let Update::Updated { version } = *update {
+                events.publish(|| Some(Event::Updated { link: Arc::new(Link { version, ..Link::clone(&updated) }) }));
+            }
+        };
+        self.0.engine.writes.run("update", codes, write, written).await
     }
 
     async fn remove(&self, code: &str, how: impl FnOnce(Delete) -> Delete) -> Result<()> {
@@ -233,9 +247,14 @@ impl Linkly {
         let not_found = || Error::NotFound { code: code.to_string() };
         let link = self.read(&code).await?.ok_or_else(not_found)?;
         let delete = how(Delete::new(code.clone(), link.id));
-        let store = self.0.engine.store.clone();
+        let (store, events) = (self.0.engine.store.clone(), self.0.engine.events.clone());
         let write = async move { with_retries(|| store.delete_one(delete.clone())).await };
-        match self.0.engine.writes.run("delete", vec![code.clone()], write).await? {
+        let written = move |deleted: &Deleted| {
+            if *deleted == Deleted::Deleted {
+                events.publish(|| Some(Event::Deleted { link: Arc::new(link) }));
+            }
+        };
+        match self.0.engine.writes.run("delete", vec![code.clone()], write, written).await? {
             Deleted::Deleted => {
                 debug!(%code, "link deleted");
                 Ok(())

@@ -17,13 +17,14 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::breaker::Breaker;
 use super::config::Config;
 use super::counters::Counters;
-use crate::{Cache, Clock, Code, Entry, Error, Filled, Lease, Lookup, Result, Store, Target, Tick};
+use crate::{Cache, Channel, Clock, Code, Entry, Error, Filled, Lease, Lookup, Result, Store, Target, Tick};
 
 /// Where targets come from, and what is known of how it is doing.
 #[derive(Debug)]
 pub(crate) struct Loader {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Arc<dyn Cache>,
+    pub(crate) channel: Option<Arc<dyn Channel>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Config,
     pub(crate) counters: Arc<Counters>,
@@ -73,12 +74,14 @@ impl Loader {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         cache: Arc<dyn Cache>,
+        channel: Option<Arc<dyn Channel>>,
         clock: Arc<dyn Clock>,
         config: Config,
         counters: Arc<Counters>,
         runtime: Handle,
     ) -> Self {
-        Self { store, cache, clock, config, counters, breaker: Breaker::default(), runtime, loads: Mutex::default() }
+        let (breaker, loads) = (Breaker::default(), Mutex::default());
+        Self { store, cache, channel, clock, config, counters, breaker, runtime, loads }
     }
 
     /// The target of a code that the cache did not have.
@@ -191,6 +194,7 @@ impl Loader {
                 _ => cold.push((load, lookup.lease)),
             }
         }
+        self.counters.found.add((batch.len() - cold.len()) as u64);
         if cold.is_empty() {
             return;
         }

@@ -1,5 +1,7 @@
 //! A snapshot of what the engine counts.
 
+use std::time::Duration;
+
 use super::Linkly;
 use crate::RecorderMetrics;
 
@@ -19,6 +21,9 @@ pub struct Metrics {
     pub joined: u64,
     /// Batches of loads.
     pub batches: u64,
+    /// Codes that a load found in the cache: in one that nodes share, but for the few that came there since the
+    /// resolve looked.
+    pub found: u64,
     /// Codes read from the store.
     pub loaded: u64,
     /// Batches that the store failed.
@@ -31,6 +36,15 @@ pub struct Metrics {
     pub invalidations: u64,
     /// Codes that the change log reported.
     pub changes: u64,
+    /// How long ago the change log was read to its end and all that it reported was invalidated; `None` before
+    /// the first time. More than [`poll_changes`](crate::Config::poll_changes) and what a look takes is a lag: so old
+    /// an answer can be.
+    pub changes_lag: Option<Duration>,
+    /// Codes that other nodes announced on the channel.
+    pub heard: u64,
+    /// How often this process's memory was cleared, since something that other nodes have written may have been
+    /// missed: with each new connection of the channel, and when a message of it was lost.
+    pub cleared: u64,
     /// Redirects of limited links that were withheld from bots and HEAD requests.
     pub withheld: u64,
     /// Redirects of limited links that were refused because none was left.
@@ -51,12 +65,16 @@ impl Linkly {
             misses: counters.misses.get(),
             joined: counters.joined.get(),
             batches: counters.batches.get(),
+            found: counters.found.get(),
             loaded: counters.loaded.get(),
             load_errors: counters.load_errors.get(),
             cache_errors: counters.cache_errors.get(),
             voided: counters.voided.get(),
             invalidations: counters.invalidations.get(),
             changes: counters.changes.get(),
+            changes_lag: self.0.engine.changes.lag(),
+            heard: counters.heard.get(),
+            cleared: counters.cleared.get(),
             withheld: counters.withheld.get(),
             exhausted: counters.exhausted.get(),
             breaker_open: self.0.engine.loader.breaker.is_open(),

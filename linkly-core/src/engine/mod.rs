@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{Cache, Clock, CodeGenerator, Domain, Recorder, RecorderReport, Result, Store, UrlPolicy};
 
@@ -13,6 +13,8 @@ mod builder;
 mod changes;
 mod config;
 mod counters;
+mod elsewhere;
+mod events;
 mod key;
 mod limited;
 mod links;
@@ -27,6 +29,7 @@ mod writes;
 
 pub use builder::Builder;
 pub use config::Config;
+pub use events::{Event, Events};
 pub use metrics::Metrics;
 pub use new_link::{LinkPatch, NewLink};
 pub use no_cache::NoCache;
@@ -75,6 +78,7 @@ struct Engine {
     reservations: Arc<limited::Reservations>,
     changes: Arc<changes::ChangeLog>,
     recorder: Recorder,
+    events: Arc<events::Publisher>,
     generator: CodeGenerator,
     urls: UrlPolicy,
 }
@@ -128,7 +132,22 @@ impl Linkly {
     /// It is finished also when this is dropped.
     pub async fn invalidate(&self, code: &str) -> Result<()> {
         let (code, loader) = ([self.0.keys.code(code)?], self.0.engine.loader.clone());
-        self.0.engine.writes.finish(async move { writes::invalidate(&loader, &code).await }).await
+        self.0.engine.writes.finish(async move { writes::invalidate_everywhere(&loader, &code).await }).await
+    }
+
+    /// Forgets whatever is cached, here, in what nodes share, and on the nodes that are on the
+    /// [channel](Builder::channel).
+    ///
+    /// # Errors
+    ///
+    /// The cache's.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is finished also when this is dropped.
+    pub async fn invalidate_all(&self) -> Result<()> {
+        let loader = self.0.engine.loader.clone();
+        self.0.engine.writes.finish(async move { writes::clear_everywhere(&loader).await }).await
     }
 
     /// Reads the store's change log now and forgets what changed, instead of at the next interval.
@@ -151,13 +170,18 @@ impl Linkly {
 
     /// Ends the engine: no further writes and clicks are taken, those on their way are finished, and
     /// after `deadline` at the latest this returns with what was and what was not. Call it when the
-    /// server has stopped taking requests. `resolve` goes on answering.
+    /// server has stopped taking requests. `resolve` goes on answering; [`events`](Self::events) end.
     pub async fn shutdown(&self, deadline: Duration) -> Report {
         let start = Instant::now();
         // Writes go on while clicks are written: one that hangs must not take the time of the clicks.
         self.0.engine.writes.close();
         let clicks = self.0.engine.recorder.shutdown(deadline).await;
         let writes_ended = self.0.engine.writes.ended(deadline.saturating_sub(start.elapsed())).await;
+        if let Some(channel) = &self.0.engine.loader.channel {
+            // Once the writes have ended, since each of them is announced.
+            let _ = timeout(deadline.saturating_sub(start.elapsed()), channel.close()).await;
+        }
+        self.0.engine.events.close();
         Report { clicks, writes_ended }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use tracing::debug;
 
-use super::{Linkly, Resolution};
+use super::{Event, Linkly, Resolution};
 use crate::recorder::Ticket;
 use crate::{Capture, Result, Target, is_bot, url_policy};
 
@@ -187,25 +187,27 @@ impl Linkly {
     /// Dropped before it returned, the click may be recorded or not, and a redirect of a limited link
     /// may be spent.
     pub async fn visit(&self, code: &str, context: &VisitContext<'_>) -> Result<Visit> {
-        let Some((target, ticket)) = self.visit_hit(code, context) else {
+        let Some((target, at_millis, ticket)) = self.visit_hit(code, context) else {
             // Boxed, so that the future of a hit stays small.
             return Box::pin(self.visit_slowly(code, context)).await;
         };
         if let Some(ticket) = ticket {
             ticket.wait().await?;
         }
+        self.tell_click(code, at_millis, Some(&target));
         Ok(Visit::to(target, context))
     }
 
     /// A visit of a fresh entry that neither time nor limit bounds, whose click finds room: what nearly all
     /// are. Its key stands in a stack buffer and its click is copied, so it allocates nothing.
     #[inline]
-    fn visit_hit(&self, code: &str, context: &VisitContext<'_>) -> Option<(Target, Option<Ticket>)> {
+    fn visit_hit(&self, code: &str, context: &VisitContext<'_>) -> Option<(Target, i64, Option<Ticket>)> {
         let engine = &self.0.engine;
         let visit = |key: &str| {
             let target = self.fresh(key).filter(|target| !target.is_limited())?;
-            let capture = context.capture(Capture::of_checked(key, engine.clock.now_millis()), &target);
-            Some((target, engine.recorder.record_at_once(&capture)?))
+            let at_millis = engine.clock.now_millis();
+            let capture = context.capture(Capture::of_checked(key, at_millis), &target);
+            Some((target, at_millis, engine.recorder.record_at_once(&capture)?))
         };
         let visited = self.0.keys.with(code, visit).ok()??;
         engine.counters.hits.add(1);
@@ -237,8 +239,10 @@ impl Linkly {
                 return Ok(Visit::Gone);
             }
         }
-        let capture = context.capture(Capture::of_checked(key.as_str(), engine.clock.now_millis()), &target);
+        let at_millis = engine.clock.now_millis();
+        let capture = context.capture(Capture::of_checked(key.as_str(), at_millis), &target);
         engine.recorder.record(capture).await?;
+        self.tell_click(code, at_millis, Some(&target));
         Ok(Visit::to(target, context))
     }
 
@@ -250,6 +254,18 @@ impl Linkly {
     /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the recorder's, as with
     /// [`visit`](Self::visit).
     pub async fn record_click(&self, code: &str, at: DateTime<Utc>) -> Result<()> {
-        self.0.engine.recorder.record(Capture::new(self.0.keys.code(code)?, at)).await
+        self.0.engine.recorder.record(Capture::new(self.0.keys.code(code)?, at)).await?;
+        self.tell_click(code, at.timestamp_millis(), None);
+        Ok(())
+    }
+
+    /// Tells those who listen, if anybody does.
+    #[inline]
+    fn tell_click(&self, code: &str, at_millis: i64, target: Option<&Target>) {
+        let event = || {
+            let clicked_at = DateTime::from_timestamp_millis(at_millis)?;
+            Some(Event::Clicked { code: self.0.keys.code(code).ok()?, clicked_at, target: target.cloned() })
+        };
+        self.0.engine.events.publish(event);
     }
 }

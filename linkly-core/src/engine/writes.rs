@@ -37,8 +37,15 @@ impl Writes {
     /// Runs a write to its end, whether or not the caller waits for it, and invalidates `codes`.
     ///
     /// The caller waits no longer than the write timeout. The write itself is never dropped: it may
-    /// still happen then, and the codes are invalidated once more when it has.
-    pub(crate) async fn run<T, W>(&self, name: &'static str, codes: Vec<Code>, write: W) -> Result<T>
+    /// still happen then, and the codes are invalidated once more when it has. `written` is told of a write
+    /// that happened, after the invalidation.
+    pub(crate) async fn run<T, W>(
+        &self,
+        name: &'static str,
+        codes: Vec<Code>,
+        write: W,
+        written: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
@@ -53,21 +60,25 @@ impl Writes {
         let loader = self.loader.clone();
         self.runtime.spawn(async move {
             let _guard = guard;
-            let in_time = timeout(deadline, &mut write).await;
+            let ended = timeout(deadline, &mut write).await;
             // A failure is logged, and the change log takes it up: the write itself has happened.
-            let _ = invalidate(&loader, &codes).await;
+            let _ = invalidate_everywhere(&loader, &codes).await;
             if let [code] = &codes[..] {
                 loader.refresh(code.clone());
             }
-            let is_late = in_time.is_err();
-            let _ = answer.send(match in_time {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => Err(panicked(&panic)),
-                Err(_) => Err(timed_out("the store", deadline)),
-            });
-            if is_late {
-                let _ = write.await;
-                let _ = invalidate(&loader, &codes).await;
+            if let Ok(ended) = ended {
+                let result = ended.unwrap_or_else(|panic| Err(panicked(&panic)));
+                if let Ok(done) = &result {
+                    written(done);
+                }
+                let _ = answer.send(result);
+            } else {
+                let _ = answer.send(Err(timed_out("the store", deadline)));
+                let late = write.await;
+                let _ = invalidate_everywhere(&loader, &codes).await;
+                if let Ok(Ok(done)) = &late {
+                    written(done);
+                }
             }
         });
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("linkly", "the runtime is shutting down")))
@@ -90,6 +101,26 @@ impl Writes {
     pub(crate) async fn ended(&self, deadline: Duration) -> bool {
         timeout(deadline, async { self.ended.lock().await.recv().await }).await.is_ok()
     }
+}
+
+/// Invalidates what was written through this engine, and tells the other nodes: afterwards, so that what they load
+/// then is not what a cache that they share has of before, and whatever came of it, since their own memory is
+/// theirs to drop. What the change log reports they read for themselves.
+pub(crate) async fn invalidate_everywhere(loader: &Loader, codes: &[Code]) -> Result<()> {
+    let invalidated = invalidate(loader, codes).await;
+    if let Some(channel) = &loader.channel {
+        channel.announce(codes);
+    }
+    invalidated
+}
+
+/// The same for all codes.
+pub(crate) async fn clear_everywhere(loader: &Loader) -> Result<()> {
+    let cleared = clear(loader).await;
+    if let Some(channel) = &loader.channel {
+        channel.announce_all();
+    }
+    cleared
 }
 
 /// Removes codes from the cache and ends the joining of loads that may have read what was there

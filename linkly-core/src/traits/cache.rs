@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::link_store::only;
-use crate::{Code, Result, Target, Tick};
+use crate::{ChangeCursor, Code, Result, Target, Tick};
 
 /// What stands in front of the store.
 ///
@@ -78,6 +78,51 @@ pub trait Cache: Debug + Send + Sync + 'static {
 
     /// The same for all codes.
     async fn clear(&self) -> Result<()>;
+
+    /// Removes what this process's memory holds of codes that another node has written, and invalidated in the
+    /// caches that nodes share. By default the same as [`invalidate`](Self::invalidate), which is right for a cache
+    /// in this process; one that nodes share has nothing to do, and one over both passes it to the one in this
+    /// process.
+    ///
+    /// # Contract
+    ///
+    /// - When it has returned, no `peek` that starts later answers what was there before, and none ever answers
+    ///   what is filled under an older lease.
+    async fn forget(&self, codes: &[Code]) -> Result<()> {
+        self.invalidate(codes).await
+    }
+
+    /// The same for all codes.
+    async fn forget_all(&self) -> Result<()> {
+        self.clear().await
+    }
+
+    /// The place in the store's change log up to which this cache has been told of every change. Entries that outlive
+    /// the process that filled them need it: a process that ends between its write and its invalidation leaves an old
+    /// entry behind, and the next one to start goes on from here. A cache in this process, which ends with it, keeps
+    /// the default.
+    ///
+    /// # Contract
+    ///
+    /// - It is where [`advance`](Self::advance) has last moved it, or there is none: it may be lost at any time, and
+    ///   then the cache is cleared.
+    /// - After `clear` there is none.
+    async fn position(&self) -> Result<Option<ChangeCursor>> {
+        Ok(None)
+    }
+
+    /// Moves the position, when all changes up to `to` were invalidated here.
+    ///
+    /// Cursors cannot be compared. That it moves forward alone is by the order of things: `from` was read before the
+    /// log was read to `to`, so a node that is late finds that the position is another by now.
+    ///
+    /// # Contract
+    ///
+    /// - It is moved only if it is `from`; `None` is that there is none. Otherwise it stays, which is no error.
+    async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+        let _ = (from, to);
+        Ok(())
+    }
 }
 
 /// What a cache knows of a code: a target, or that there is none.
@@ -190,6 +235,11 @@ pub trait CacheExt: Cache {
     /// Removes one code.
     async fn invalidate_one(&self, code: &Code) -> Result<()> {
         self.invalidate(std::slice::from_ref(code)).await
+    }
+
+    /// Removes one code from this process's memory.
+    async fn forget_one(&self, code: &Code) -> Result<()> {
+        self.forget(std::slice::from_ref(code)).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every sentence under a heading `Contract` has a case of its name in `linkly-conformance`.
 
 mod cache;
+mod channel;
 mod click_sink;
 mod click_stats;
 mod link_store;
@@ -11,6 +12,7 @@ mod page;
 mod wrappers;
 
 pub use cache::{Cache, CacheExt, Entry, Filled, Lease, Lookup};
+pub use channel::{Channel, Listener};
 pub use click_sink::{ClickSink, ClickSinkExt};
 pub use click_stats::{Bucket, ClickStats, ClickStatsExt, ListClicks, Series, Step, TimeRange, Top, TopLink, Totals};
 pub use link_store::{Delete, Deleted, Insert, LinkStore, LinkStoreExt, ListLinks, Order, Scope, Update, Use};

@@ -3,10 +3,11 @@
 // A default method of a trait must never silently replace what is inside.
 #![deny(clippy::missing_trait_methods)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
 
 use super::*;
 use crate::{Click, Code, Folding, Link, Result, Target, Tick};
@@ -105,6 +106,34 @@ macro_rules! forward {
             }
             async fn clear(&self) -> Result<()> {
                 (**self).clear().await
+            }
+            async fn forget(&self, codes: &[Code]) -> Result<()> {
+                (**self).forget(codes).await
+            }
+            async fn forget_all(&self) -> Result<()> {
+                (**self).forget_all().await
+            }
+            async fn position(&self) -> Result<Option<ChangeCursor>> {
+                (**self).position().await
+            }
+            async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+                (**self).advance(from, to).await
+            }
+        }
+
+        #[async_trait]
+        impl<T: Channel + ?Sized> Channel for $wrapper<T> {
+            fn start(&self, listener: Weak<dyn Listener>, runtime: &Handle) -> Result<()> {
+                (**self).start(listener, runtime)
+            }
+            fn announce(&self, codes: &[Code]) {
+                (**self).announce(codes);
+            }
+            fn announce_all(&self) {
+                (**self).announce_all();
+            }
+            async fn close(&self) {
+                (**self).close().await;
             }
         }
     };

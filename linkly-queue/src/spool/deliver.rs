@@ -18,6 +18,13 @@ pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
     let from = shared.lock().settled;
     let mut feed = Feed { shared: &shared, waiting: VecDeque::new(), read: from, began: None };
     while let Some(batch) = feed.next().await {
+        #[cfg(test)]
+        if shared.sabotage == super::tests::Sabotage::DeleteBeforeAnswer {
+            let end = batch.ends[batch.ends.len() - 1];
+            shared.lock().settle(end, None);
+            // The thread commits before it reads.
+            _ = shared.read_file(end, 1).await;
+        }
         deliver(&shared, &*sink, &batch).await;
     }
 }

@@ -1,16 +1,14 @@
 //! The spool's database: what stands in it, and what one commit changes.
 
-use std::ops::Bound;
-
-use linkly_core::chrono::{DateTime, Utc};
+use linkly_core::chrono::Utc;
 use linkly_core::{Click, Uuid};
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
 };
 
-use super::encoding::{self, Reader};
 use super::error::{Fault, FileResult, guarded};
 use super::frame::{Draft, Frame, Head, Kind};
+use super::letters::dead_letter_draft;
 use super::medium::Medium;
 use super::overlay::Overlay;
 use crate::DeadLetter;
@@ -18,7 +16,7 @@ use crate::DeadLetter;
 /// Frames of clicks that may not be settled, by the number of their first.
 const CLICKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("clicks");
 /// Frames of dead letters, by the click's id.
-const DEAD: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("dead_letters");
+pub(super) const DEAD: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("dead_letters");
 /// Frames that could not be read where they stood, by the number of their first click and their checksum.
 const UNREADABLE: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("unreadable");
 /// A frame without clicks that says which are settled and which number is the next, written with every
@@ -29,13 +27,10 @@ const PROGRESS: TableDefinition<'static, (), &[u8]> = TableDefinition::new("link
 /// the last leaf.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// The most bytes of a dead letter's reason.
-const MAX_REASON_BYTES: usize = 255;
-
 /// An open database.
 #[derive(Debug)]
 pub(super) struct SpoolFile {
-    database: Database,
+    pub(super) database: Database,
     /// Number of the first click that is not settled, as the file has it.
     pub(super) settled: u64,
     /// Number of the next click.
@@ -78,6 +73,16 @@ pub(super) struct Chunk {
     pub(super) clicks: Vec<Click>,
 }
 
+impl Chunk {
+    /// The clicks of a frame from that number on; `None` when it cannot be read here.
+    pub(super) fn read(frame: &Frame<'_>, from: u64) -> Option<Self> {
+        let mut clicks = frame.clicks()?;
+        let first = frame.head.first.max(from);
+        clicks.drain(..clicks.len().min((first - frame.head.first) as usize));
+        Some(Self { first, at: frame.head.at, clicks })
+    }
+}
+
 /// Some chunks in order, and the keys of frames between them that cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
@@ -85,6 +90,14 @@ pub(super) struct Chunks {
     pub(super) unreadable: Vec<u64>,
     /// Number of the first click that was not looked at.
     pub(super) until: u64,
+}
+
+impl Chunks {
+    /// The clicks of one frame.
+    pub(super) fn of_one(frame: &Frame<'_>, from: u64) -> Option<Self> {
+        let chunk = Chunk::read(frame, from)?;
+        Some(Self { chunks: vec![chunk], unreadable: Vec::new(), until: frame.head.end() })
+    }
 }
 
 impl SpoolFile {
@@ -244,60 +257,23 @@ impl SpoolFile {
             for entry in clicks.range(start..)? {
                 let (key, bytes) = entry?;
                 let frame = Frame::read(bytes.value()).filter(|frame| frame.head.first == key.value());
-                let Some((head, mut clicks)) = frame.and_then(|frame| Some((frame.head, frame.clicks()?))) else {
+                let read = frame.and_then(|frame| Some((frame.head.end(), Chunk::read(&frame, from)?)));
+                let Some((end, chunk)) = read else {
                     chunks.unreadable.push(key.value());
                     continue;
                 };
-                if head.end() <= from {
+                if end <= from {
                     continue;
                 }
-                chunks.until = head.end();
-                let first = head.first.max(from);
-                clicks.drain(..(first - head.first) as usize);
-                count += clicks.len();
-                chunks.chunks.push(Chunk { first, at: head.at, clicks });
+                chunks.until = end;
+                count += chunk.clicks.len();
+                chunks.chunks.push(chunk);
                 if count >= enough {
                     return Ok(chunks);
                 }
             }
             chunks.until = chunks.until.max(self.next);
             Ok(chunks)
-        })
-    }
-
-    /// Dead letters behind the one of that click, in the order of their ids.
-    pub(super) fn read_dead(&self, after: Option<Uuid>, limit: usize) -> FileResult<Vec<DeadLetter>> {
-        guarded(|| {
-            let read = self.database.begin_read()?;
-            let dead = read.open_table(DEAD)?;
-            let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_u128()));
-            let mut letters = Vec::new();
-            for entry in dead.range((start, Bound::Unbounded))?.take(limit) {
-                letters.extend(read_dead_letter(entry?.1.value()));
-            }
-            Ok(letters)
-        })
-    }
-
-    /// The dead letters of these clicks; of those that there are.
-    pub(super) fn dead_of(&self, ids: &[Uuid]) -> FileResult<Vec<DeadLetter>> {
-        guarded(|| {
-            let read = self.database.begin_read()?;
-            let dead = read.open_table(DEAD)?;
-            let mut letters = Vec::new();
-            for id in ids {
-                letters.extend(dead.get(id.as_u128())?.and_then(|frame| read_dead_letter(frame.value())));
-            }
-            Ok(letters)
-        })
-    }
-
-    /// The ids of all clicks that have a dead letter.
-    pub(super) fn dead_ids(&self) -> FileResult<Vec<Uuid>> {
-        guarded(|| {
-            let read = self.database.begin_read()?;
-            let dead = read.open_table(DEAD)?;
-            dead.iter()?.map(|entry| Ok(Uuid::from_u128(entry?.0.value()))).collect()
         })
     }
 
@@ -389,29 +365,4 @@ fn clicks_of(frame: &[u8]) -> u64 {
 
 fn key_of(number: u64, unreadable: &[u8]) -> (u64, u64) {
     (number, Head::read(unreadable).map_or(0, |head| head.sum))
-}
-
-/// A dead letter's frame: the click, the tries (u32), when it was refused (u64, milliseconds since 1970),
-/// and the reason as a length (u8) and its bytes.
-fn dead_letter_draft(letter: &DeadLetter) -> Draft {
-    let reason = &letter.reason[..letter.reason.floor_char_boundary(MAX_REASON_BYTES)];
-    let at = u64::try_from(letter.refused_at.timestamp_millis()).unwrap_or_default();
-    Draft::with_body(|body| {
-        encoding::push(body, &letter.click);
-        body.extend_from_slice(&letter.tries.to_le_bytes());
-        body.extend_from_slice(&at.to_le_bytes());
-        body.push(reason.len() as u8);
-        body.extend_from_slice(reason.as_bytes());
-    })
-}
-
-pub(super) fn read_dead_letter(bytes: &[u8]) -> Option<DeadLetter> {
-    let frame = Frame::read(bytes)?;
-    let mut reader = Reader(frame.body);
-    let click = reader.click(frame.head.version)?;
-    let (tries, at) = (reader.u32()?, reader.u64()?);
-    let [len] = reader.array()?;
-    let reason = reader.text(usize::from(len))?.to_owned();
-    let refused_at = DateTime::from_timestamp_millis(i64::try_from(at).ok()?)?;
-    Some(DeadLetter::new(click, reason, tries, refused_at))
 }

@@ -150,6 +150,16 @@ impl Draft {
         None
     }
 
+    /// The head, once it is sealed.
+    pub(super) fn head(&self) -> Option<Head> {
+        Head::read(&self.bytes)
+    }
+
+    /// The frame that it was sealed as; its body is not checked again.
+    pub(super) fn frame(&self) -> Option<Frame<'_>> {
+        Some(Frame { head: self.head()?, body: &self.bytes[HEAD_BYTES..] })
+    }
+
     /// Makes it a frame.
     pub(super) fn seal(&mut self, kind: Kind, first: u64, settled: u64, at: u64) -> &[u8] {
         let (head, body) = self.bytes.split_at_mut(HEAD_BYTES);

@@ -19,12 +19,15 @@ mod error;
 mod file;
 mod frame;
 mod group;
+mod letters;
 mod medium;
 mod metrics;
 mod overlay;
 mod queue;
+mod recent;
 mod recovery;
 mod salvage;
+mod state;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -34,7 +37,8 @@ pub use metrics::{SpoolMetrics, SpoolReport};
 pub use salvage::Salvage;
 
 use medium::{Folder, Medium};
-use queue::{Order, Shared};
+use queue::Shared;
+use state::Order;
 
 use crate::{DeadLetter, Letters};
 

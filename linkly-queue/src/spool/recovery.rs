@@ -10,8 +10,9 @@ use linkly_core::chrono::Utc;
 use redb::Durability;
 
 use super::error::{Fault, FileResult};
-use super::file::{Change, SpoolFile, read_dead_letter};
+use super::file::{Change, SpoolFile};
 use super::frame::{Draft, Frame, Kind};
+use super::letters::read_dead_letter;
 use super::medium::{CORRUPT, FRESH, Medium, ReadSeek, SPOOL};
 use super::salvage::{Salvage, Scan};
 

@@ -16,9 +16,10 @@ use super::file::{Change, Chunks, SpoolFile};
 use super::frame::Draft;
 use super::group::Group;
 use super::medium::{Medium, SPOOL};
-use super::queue::{Order, Read, Shared, Work};
+use super::queue::Shared;
 use super::recovery::{self, Reopened};
 use super::salvage::Salvage;
+use super::state::{Order, Read, Work};
 use crate::Letters;
 
 /// The shortest time between two tries to open a file that failed.
@@ -119,7 +120,10 @@ impl Writer {
             let mut state = self.shared.lock();
             state.committing = false;
             match &outcome {
-                Ok(()) => state.counts.accepted += clicks,
+                Ok(()) => {
+                    state.counts.accepted += clicks;
+                    state.recent.keep(change.drafts);
+                }
                 Err(_) => state.put_back(change.dead, change.unreadable),
             }
         }
@@ -251,10 +255,6 @@ impl Writer {
 
     fn read(&mut self, from: u64, clicks: usize) -> Result<Chunks> {
         let read = self.file().and_then(|file| file.read(from, clicks));
-        #[cfg(test)]
-        if let (super::tests::Sabotage::DeleteBeforeAnswer, Ok(chunks)) = (self.shared.sabotage, &read) {
-            _ = self.commit(&mut Change { settled: chunks.until, ..Change::default() });
-        }
         read.map_err(|fault| {
             self.lose();
             self.publish(0);

@@ -1,0 +1,239 @@
+//! A cache that outlives its engines is told of what they could not tell it.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use linkly_core::chrono::Utc;
+use linkly_core::{
+    Cache, ChangeCursor, Code, Config, Entry, Error, Filled, Lease, Link, LinkStoreExt, Linkly, Lookup, Maintenance,
+    Result, Tick,
+};
+use support::{Gate, MapCache, TestStore, url};
+
+/// A cache elsewhere: it keeps its position, can be cut off, and has a memory of the engine's process in front.
+#[derive(Debug, Default)]
+struct Shared {
+    near: MapCache,
+    far: Arc<Far>,
+}
+
+#[derive(Debug, Default)]
+struct Far {
+    map: MapCache,
+    position: Mutex<Option<ChangeCursor>>,
+    clears: AtomicUsize,
+    cut_off: AtomicBool,
+    hold_next_advance: AtomicBool,
+    late: Gate,
+}
+
+impl Far {
+    fn reach(&self) -> Result<&MapCache> {
+        if self.cut_off.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("test", "cut off"));
+        }
+        Ok(&self.map)
+    }
+
+    fn position(&self) -> Option<ChangeCursor> {
+        self.position.lock().unwrap().clone()
+    }
+
+    fn cut_off(&self, is_cut_off: bool) {
+        self.cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    fn clears(&self) -> usize {
+        self.clears.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Cache for Shared {
+    fn peek(&self, code: &str, now: Tick) -> Option<Entry> {
+        self.near.peek(code, now)
+    }
+    async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>> {
+        let mut lookups = self.near.get(codes, now).await?;
+        let Ok(far) = self.far.reach() else { return Ok(lookups) };
+        let found = far.get(codes, now).await?;
+        for (lookup, found) in lookups.iter_mut().zip(found) {
+            let near = lookup.lease.take();
+            *lookup = Lookup::new(found.entry.or(lookup.entry.take()), near.map(|lease| lease.with_inner(found.lease)));
+        }
+        Ok(lookups)
+    }
+    async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
+        if let Ok(far) = self.far.reach() {
+            let inner = |(lease, entry): (Lease, Entry)| Some((lease.into_inner()?, entry));
+            far.fill(fills.clone().into_iter().filter_map(inner).collect(), now).await?;
+        }
+        self.near.fill(fills, now).await
+    }
+    async fn invalidate(&self, codes: &[Code]) -> Result<()> {
+        self.near.invalidate(codes).await?;
+        self.far.reach()?.invalidate(codes).await
+    }
+    async fn clear(&self) -> Result<()> {
+        self.near.clear().await?;
+        self.far.reach()?.clear().await?;
+        self.far.clears.fetch_add(1, Ordering::SeqCst);
+        *self.far.position.lock().unwrap() = None;
+        Ok(())
+    }
+    async fn forget_all(&self) -> Result<()> {
+        self.near.clear().await
+    }
+    async fn position(&self) -> Result<Option<ChangeCursor>> {
+        self.far.reach()?;
+        Ok(self.far.position())
+    }
+    async fn advance(&self, from: Option<&ChangeCursor>, to: &ChangeCursor) -> Result<()> {
+        if self.far.hold_next_advance.swap(false, Ordering::SeqCst) {
+            self.far.late.pass().await;
+        }
+        self.far.reach()?;
+        let mut position = self.far.position.lock().unwrap();
+        if position.as_ref() == from {
+            *position = Some(to.clone());
+        }
+        Ok(())
+    }
+}
+
+/// It looks at the log when it starts, and then when the test says so.
+async fn engine(store: &TestStore, far: &Arc<Far>) -> Linkly {
+    let hour = Duration::from_secs(3_600);
+    let config = Config::default().with_poll_changes(hour).with_timeouts(hour, hour, hour);
+    let cache = Shared { far: far.clone(), ..Shared::default() };
+    Linkly::builder(store.clone()).cache(cache).config(config).start().await.unwrap()
+}
+
+fn link(code: &str, version: u32) -> Link {
+    Link::new(Code::new(code).unwrap(), format!("https://example.com/{version}"), Utc::now())
+}
+
+async fn insert(store: &TestStore, code: &str) {
+    store.inner.insert_one(&link(code, 1)).await.unwrap();
+}
+
+/// As an engine leaves it that ends between the write and the invalidation.
+async fn update(store: &TestStore, code: &str, version: u32) {
+    let mut written = store.inner.get_one(&Code::new(code).unwrap()).await.unwrap().unwrap();
+    written.url = format!("https://example.com/{version}");
+    store.inner.update_one(&written).await.unwrap();
+}
+
+async fn resolved(linkly: &Linkly) -> String {
+    url(linkly.resolve("a").await)
+}
+
+#[tokio::test]
+async fn an_engine_goes_on_where_the_cache_was_told_last() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let first = engine(&store, &far).await;
+    assert_eq!(far.clears(), 1, "nobody knew what it was told of");
+    insert(&store, "a").await;
+    insert(&store, "b").await;
+    first.catch_up().await.unwrap();
+    assert_eq!(resolved(&first).await, "https://example.com/1");
+    first.resolve("b").await.unwrap();
+    update(&store, "a", 2).await;
+    drop(first);
+    let second = engine(&store, &far).await;
+    assert_eq!(second.metrics().changes, 1, "what the first has read is not read again");
+    assert_eq!(resolved(&second).await, "https://example.com/2");
+    let reads = store.reads();
+    second.resolve("b").await.unwrap();
+    assert_eq!((store.reads(), far.clears()), (reads, 1), "and what did not change is still there");
+    assert_eq!(far.position(), Some(store.inner.changes(None).await.unwrap().next));
+}
+
+#[tokio::test]
+async fn a_cache_that_lost_its_position_or_has_one_that_the_log_does_not_know_is_cleared() {
+    for lost in [None, Some(ChangeCursor::new("of another database"))] {
+        let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+        let first = engine(&store, &far).await;
+        insert(&store, "a").await;
+        first.catch_up().await.unwrap();
+        assert_eq!(resolved(&first).await, "https://example.com/1");
+        update(&store, "a", 2).await;
+        drop(first);
+        (*far.position.lock().unwrap()).clone_from(&lost);
+        let second = engine(&store, &far).await;
+        assert_eq!(far.clears(), 2, "{lost:?}");
+        assert_eq!(resolved(&second).await, "https://example.com/2");
+        assert_eq!(far.position(), Some(store.inner.changes(None).await.unwrap().next));
+    }
+}
+
+#[tokio::test]
+async fn a_position_that_is_lost_while_an_engine_runs_is_set_again_and_nothing_is_cleared() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let first = engine(&store, &far).await;
+    *far.position.lock().unwrap() = None;
+    first.catch_up().await.unwrap();
+    assert!(far.position().is_some());
+    engine(&store, &far).await;
+    assert_eq!(far.clears(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_moves_when_the_invalidations_are_done_and_not_before() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let linkly = engine(&store, &far).await;
+    let before = far.position();
+    insert(&store, "a").await;
+    far.cut_off(true);
+    linkly.catch_up().await.unwrap_err();
+    far.cut_off(false);
+    assert_eq!(far.position(), before);
+    // Others may have moved it since.
+    linkly.catch_up().await.unwrap();
+    assert_ne!(far.position(), before);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_late_does_not_move_the_position_back() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let (late, other) = (engine(&store, &far).await, engine(&store, &far).await);
+    insert(&store, "a").await;
+    far.late.close();
+    far.hold_next_advance.store(true, Ordering::SeqCst);
+    let looking = tokio::spawn(async move { late.catch_up().await });
+    far.late.arrived(1).await;
+    insert(&store, "b").await;
+    other.catch_up().await.unwrap();
+    let end = store.inner.changes(None).await.unwrap().next;
+    assert_eq!(far.position().as_ref(), Some(&end));
+    far.late.open();
+    looking.await.unwrap().unwrap();
+    assert_eq!(far.position(), Some(end));
+}
+
+#[tokio::test]
+async fn while_the_cache_is_cut_off_at_the_start_the_log_is_followed_and_what_it_missed_is_told_later() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let first = engine(&store, &far).await;
+    insert(&store, "a").await;
+    first.catch_up().await.unwrap();
+    assert_eq!(resolved(&first).await, "https://example.com/1");
+    update(&store, "a", 2).await;
+    drop(first);
+    far.cut_off(true);
+    let second = engine(&store, &far).await;
+    assert_eq!(resolved(&second).await, "https://example.com/2", "out of the store");
+    update(&store, "a", 3).await;
+    second.catch_up().await.unwrap_err();
+    assert_eq!(resolved(&second).await, "https://example.com/3", "its own memory is told");
+    far.cut_off(false);
+    second.catch_up().await.unwrap();
+    assert_eq!(resolved(&second).await, "https://example.com/3");
+    let third = engine(&store, &far).await;
+    assert_eq!(resolved(&third).await, "https://example.com/3");
+    assert_eq!(far.clears(), 1, "the position was still there");
+}
