@@ -13,7 +13,6 @@ mod deny;
 mod dependencies;
 mod feature_set;
 mod features;
-mod http;
 mod linking;
 mod outage;
 mod packages;
@@ -47,8 +46,10 @@ cargo xtask <command>
   bench [--short] [--only BACKEND] [--check]
                        every backend beside its driver alone, into benches/REPORT.md; with --check
                        nothing is written, and a ratio below its floor in benches/floors.toml fails
+  bench http [--short] [--check]
+                       the examples under load, in turn with the bare framework and with the way it is
+                       written by hand, and their rows counted
   outage               an example under load while Postgres is stopped, and while Redis is paused
-  bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
 fn main() -> ExitCode {
@@ -85,10 +86,6 @@ fn command(args: &[String]) -> Result {
         "outage" => {
             no_more(rest)?;
             outage::run(&at_root()?)
-        }
-        "bench-http" => {
-            no_more(rest)?;
-            http::run(&at_root()?)
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

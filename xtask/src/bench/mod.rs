@@ -2,6 +2,7 @@
 
 mod figures;
 mod floors;
+mod http;
 mod machine;
 mod plot;
 mod report;
@@ -13,11 +14,21 @@ use std::path::{Path, PathBuf};
 use crate::packages::Workspace;
 use crate::process::{Failure, Result};
 use crate::setup;
+use figures::Figure;
 use suite::Size;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Subject {
+    /// Every backend beside its driver.
+    Suite,
+    Http,
+}
 
 /// What was asked for.
 #[derive(Debug, PartialEq)]
 struct Options {
+    subject: Subject,
     size: Size,
     only: Option<String>,
     check: bool,
@@ -25,10 +36,11 @@ struct Options {
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
-        let mut options = Self { size: Size::Full, only: None, check: false };
+        let mut options = Self { subject: Subject::Suite, size: Size::Full, only: None, check: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
+                "http" => options.subject = Subject::Http,
                 "--short" => options.size = Size::Short,
                 "--check" => options.check = true,
                 "--only" => {
@@ -36,7 +48,7 @@ impl Options {
                     options.only = Some(backend.clone());
                 }
                 other => {
-                    let known = "--short, --only BACKEND, --check";
+                    let known = "http, --short, --only BACKEND, --check";
                     return Err(Failure::new(format!("bench knows {known}, and not {other:?}")));
                 }
             }
@@ -50,17 +62,32 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
     let options = Options::parse(args)?;
     let backends = suite::chosen(options.only.as_deref())?;
     setup::run(workspace, setup::Purpose::Bench)?;
-    let figures = suite::measure(&backends, options.size, &workspace.target)?;
-    if options.check {
-        let measured: Vec<&str> = backends.iter().map(|backend| backend.name).collect();
-        floors::check(&floors::read(&folder().join("floors.toml"))?, &figures, &measured)?;
-        println!("{} figures, none below its floor", figures.len());
-        return Ok(());
+    let kept = folder().join("figures");
+    match options.subject {
+        Subject::Suite => {
+            let figures = suite::measure(&backends, options.size, &workspace.target)?;
+            if options.check {
+                return check(&figures, &backends.iter().map(|backend| backend.name).collect::<Vec<_>>());
+            }
+            let path = kept.join("suite.tsv");
+            let all = figures::replaced(figures::read(&path)?, &figures, &suite::names());
+            write(&path, &figures::lines(&all))?;
+        }
+        Subject::Http => {
+            let (section, figures) = http::measure(options.size)?;
+            if options.check {
+                return check(&figures, &[http::BACKEND]);
+            }
+            write(&kept.join("http.md"), &section)?;
+        }
     }
-    let path = folder().join("figures/suite.tsv");
-    let all = figures::replaced(figures::read(&path)?, &figures, &suite::names());
-    write(&path, &figures::lines(&all))?;
     write_report()
+}
+
+fn check(figures: &[Figure], measured: &[&str]) -> Result {
+    floors::check(&floors::read(&folder().join("floors.toml"))?, figures, measured)?;
+    println!("{} figures, none below its floor", figures.len());
+    Ok(())
 }
 
 /// Writes the report from the figures of the last runs.
@@ -70,7 +97,10 @@ fn write_report() -> Result {
     let floors = floors::read(&folder.join("floors.toml"))?;
     plot::latency(&folder.join("latency.svg"), &figures)?;
     plot::concurrency(&folder.join("concurrency.svg"), &figures)?;
-    let report = report::render(&machine::describe()?, &figures, &floors, &[]);
+    // Those that were measured, in this order.
+    let sections = ["http.md"].map(|name| fs::read_to_string(folder.join("figures").join(name)));
+    let sections: Vec<String> = sections.into_iter().flatten().collect();
+    let report = report::render(&machine::describe()?, &figures, &floors, &sections);
     write(&folder.join("REPORT.md"), &report)
 }
 
@@ -94,15 +124,17 @@ mod tests {
 
     #[test]
     fn options_are_read_in_any_order() {
-        let all = Options { size: Size::Full, only: None, check: false };
+        let all = Options { subject: Subject::Suite, size: Size::Full, only: None, check: false };
         assert_eq!(parse(&[]).unwrap(), all);
-        let some = Options { size: Size::Short, only: Some("sqlite".to_owned()), check: true };
+        let some = Options { size: Size::Short, only: Some("sqlite".to_owned()), check: true, ..all };
         assert_eq!(parse(&["--check", "--only", "sqlite", "--short"]).unwrap(), some);
+        let http = Options { subject: Subject::Http, size: Size::Short, only: None, check: false };
+        assert_eq!(parse(&["http", "--short"]).unwrap(), http);
     }
 
     #[test]
     fn what_it_does_not_know_is_refused() {
         assert!(parse(&["--only"]).unwrap_err().to_string().contains("followed by a backend"));
-        assert!(parse(&["--fast"]).unwrap_err().to_string().contains("--short, --only BACKEND, --check"));
+        assert!(parse(&["--fast"]).unwrap_err().to_string().contains("http, --short, --only BACKEND, --check"));
     }
 }
