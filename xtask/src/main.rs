@@ -49,6 +49,8 @@ cargo xtask <command>
   bench http [--short] [--check]
                        the examples under load, in turn with the bare framework and with the way it is
                        written by hand, and their rows counted
+  bench growth [--short] [--sizes N,N]
+                       operations at ever more links and clicks, bytes, and a minimal app of each backend
   outage               an example under load while Postgres is stopped, and while Redis is paused
 ";
 

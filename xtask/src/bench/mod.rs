@@ -2,8 +2,10 @@
 
 mod figures;
 mod floors;
+mod growth;
 mod http;
 mod machine;
+mod minimal;
 mod plot;
 mod report;
 mod suite;
@@ -23,6 +25,7 @@ enum Subject {
     /// Every backend beside its driver.
     Suite,
     Http,
+    Growth,
 }
 
 /// What was asked for.
@@ -32,23 +35,31 @@ struct Options {
     size: Size,
     only: Option<String>,
     check: bool,
+    /// Of `growth`.
+    sizes: Option<String>,
 }
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
-        let mut options = Self { subject: Subject::Suite, size: Size::Full, only: None, check: false };
+        let mut options = Self { subject: Subject::Suite, size: Size::Full, only: None, check: false, sizes: None };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "http" => options.subject = Subject::Http,
+                "growth" => options.subject = Subject::Growth,
                 "--short" => options.size = Size::Short,
                 "--check" => options.check = true,
                 "--only" => {
                     let backend = args.next().ok_or_else(|| Failure::new("--only is followed by a backend"))?;
                     options.only = Some(backend.clone());
                 }
+                "--sizes" => {
+                    let sizes = args.next().filter(|sizes| sizes.split(',').all(|size| size.parse::<u64>().is_ok()));
+                    let sizes = sizes.ok_or_else(|| Failure::new("--sizes is followed by numbers: 100000,1000000"))?;
+                    options.sizes = Some(sizes.clone());
+                }
                 other => {
-                    let known = "http, --short, --only BACKEND, --check";
+                    let known = "http, growth, --short, --only BACKEND, --check, --sizes N,N";
                     return Err(Failure::new(format!("bench knows {known}, and not {other:?}")));
                 }
             }
@@ -80,6 +91,12 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
             }
             write(&kept.join("http.md"), &section)?;
         }
+        Subject::Growth => {
+            let sizes = options.sizes.as_deref().unwrap_or(growth::sizes(options.size));
+            let grown = growth::measure(sizes, &workspace.target, &folder().join("growth.svg"))?;
+            write(&kept.join("growth.md"), &grown)?;
+            write(&kept.join("minimal.md"), &minimal::measure(&workspace.root, &workspace.target)?)?;
+        }
     }
     write_report()
 }
@@ -98,7 +115,8 @@ fn write_report() -> Result {
     plot::latency(&folder.join("latency.svg"), &figures)?;
     plot::concurrency(&folder.join("concurrency.svg"), &figures)?;
     // Those that were measured, in this order.
-    let sections = ["http.md"].map(|name| fs::read_to_string(folder.join("figures").join(name)));
+    let sections =
+        ["http.md", "growth.md", "minimal.md"].map(|name| fs::read_to_string(folder.join("figures").join(name)));
     let sections: Vec<String> = sections.into_iter().flatten().collect();
     let report = report::render(&machine::describe()?, &figures, &floors, &sections);
     write(&folder.join("REPORT.md"), &report)
@@ -124,17 +142,20 @@ mod tests {
 
     #[test]
     fn options_are_read_in_any_order() {
-        let all = Options { subject: Subject::Suite, size: Size::Full, only: None, check: false };
+        let all = Options { subject: Subject::Suite, size: Size::Full, only: None, check: false, sizes: None };
         assert_eq!(parse(&[]).unwrap(), all);
-        let some = Options { size: Size::Short, only: Some("sqlite".to_owned()), check: true, ..all };
+        let some = Options { size: Size::Short, only: Some("sqlite".to_owned()), check: true, ..parse(&[]).unwrap() };
         assert_eq!(parse(&["--check", "--only", "sqlite", "--short"]).unwrap(), some);
-        let http = Options { subject: Subject::Http, size: Size::Short, only: None, check: false };
+        let http = Options { subject: Subject::Http, size: Size::Short, ..parse(&[]).unwrap() };
         assert_eq!(parse(&["http", "--short"]).unwrap(), http);
+        let growth = parse(&["growth", "--sizes", "10,20"]).unwrap();
+        assert_eq!((growth.subject, growth.sizes.as_deref()), (Subject::Growth, Some("10,20")));
     }
 
     #[test]
     fn what_it_does_not_know_is_refused() {
         assert!(parse(&["--only"]).unwrap_err().to_string().contains("followed by a backend"));
-        assert!(parse(&["--fast"]).unwrap_err().to_string().contains("http, --short, --only BACKEND, --check"));
+        assert!(parse(&["growth", "--sizes", "many"]).unwrap_err().to_string().contains("followed by numbers"));
+        assert!(parse(&["--fast"]).unwrap_err().to_string().contains("--short, --only BACKEND, --check"));
     }
 }
