@@ -22,29 +22,31 @@ impl Size {
     }
 }
 
-/// A backend: what its figures call it, and how its benchmark is run.
+/// A backend: what its figures call it, and which benchmark it is.
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
-    args: &'static [&'static str],
+    package: &'static [&'static str],
+    bench: &'static str,
 }
 
-const fn own(name: &'static str, args: &'static [&'static str]) -> Backend {
-    Backend { name, args }
+const BENCHES: &[&str] = &["-p", "linkly-benches"];
+/// Not linkable beside sqlx's SQLite, so in its own package.
+const LOCAL: &[&str] = &["-p", "linkly-store-libsql", "--no-default-features", "--features", "local"];
+
+const fn backend(name: &'static str, package: &'static [&'static str], bench: &'static str) -> Backend {
+    Backend { name, package, bench }
 }
 
 pub(crate) const BACKENDS: &[Backend] = &[
-    own("memory", &["-p", "linkly-benches", "--bench", "memory"]),
-    own("tiered", &["-p", "linkly-benches", "--bench", "tiered"]),
-    own("redis", &["-p", "linkly-benches", "--bench", "redis"]),
-    own("sqlite", &["-p", "linkly-benches", "--bench", "sqlite"]),
-    own(
-        "libsql file",
-        &["-p", "linkly-store-libsql", "--no-default-features", "--features", "local", "--bench", "local"],
-    ),
-    own("libsql server", &["-p", "linkly-benches", "--bench", "libsql"]),
-    own("postgres", &["-p", "linkly-benches", "--bench", "postgres"]),
-    own("spool", &["-p", "linkly-benches", "--bench", "spool"]),
+    backend("memory", BENCHES, "memory"),
+    backend("tiered", BENCHES, "tiered"),
+    backend("redis", BENCHES, "redis"),
+    backend("sqlite", BENCHES, "sqlite"),
+    backend("libsql file", LOCAL, "local"),
+    backend("libsql server", BENCHES, "libsql"),
+    backend("postgres", BENCHES, "postgres"),
+    backend("spool", BENCHES, "spool"),
 ];
 
 /// The names of all backends.
@@ -64,9 +66,13 @@ pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Backend>> {
 
 /// Runs them and reads what they measured.
 pub(crate) fn measure(backends: &[&Backend], size: Size, target: &Path) -> Result<Vec<Figure>> {
-    // Built before, so that no compiler runs beside the first.
-    for backend in backends {
-        Cmd::cargo("bench").args(backend.args.iter().copied()).args(["--no-run"]).run()?;
+    // Built before, so that no compiler runs beside the first, and those of a package at once.
+    for package in [BENCHES, LOCAL] {
+        let benches: Vec<_> = backends.iter().filter(|backend| backend.package == package).collect();
+        if !benches.is_empty() {
+            let benches = benches.iter().flat_map(|backend| ["--bench", backend.bench]);
+            Cmd::cargo("bench").args(package.iter().copied()).args(benches).args(["--no-run"]).run()?;
+        }
     }
     let folder = target.join("bench");
     let path = folder.join("figures.tsv");
@@ -75,7 +81,8 @@ pub(crate) fn measure(backends: &[&Backend], size: Size, target: &Path) -> Resul
     fs::write(&path, "").map_err(failed)?;
     for backend in backends {
         Cmd::cargo("bench")
-            .args(backend.args.iter().copied())
+            .args(backend.package.iter().copied())
+            .args(["--bench", backend.bench])
             .env("LINKLY_BENCH_SIZE", size.name())
             .env("LINKLY_BENCH_FIGURES", path.display().to_string())
             .run()?;
