@@ -2,6 +2,8 @@
 
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "the cache on Redis alone has a name"))]
+mod protocol;
 #[cfg(feature = "redis")]
 mod redis_cache;
 #[cfg(feature = "redis")]

@@ -2,12 +2,14 @@
 
 mod untold;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use linkly_core::{Cache, ChangeCursor, Code, Entry, Filled, Lease, Lookup, Result, Tick};
 use tracing::debug;
 
+use crate::protocol::{INVALIDATION, NearFill, Tier, Way, after_far, asks_far, way};
 use untold::Untold;
 
 /// How long an entry is fresh in the near cache when the far one could not be asked about its lease.
@@ -123,6 +125,20 @@ impl<L1: Cache, L2: Cache> Tiered<L1, L2> {
     }
 }
 
+/// Both, each whatever became of the other, in the order of an [invalidation](INVALIDATION).
+async fn in_order(far: impl Future<Output = Result<()>>, near: impl Future<Output = Result<()>>) -> Result<()> {
+    let (mut far, mut near) = (pin!(far), pin!(near));
+    let mut outcome = Ok(());
+    for tier in INVALIDATION {
+        let told = match tier {
+            Tier::Far => far.as_mut().await,
+            Tier::Near => near.as_mut().await,
+        };
+        outcome = outcome.and(told);
+    }
+    outcome
+}
+
 #[async_trait]
 impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
     fn peek(&self, code: &str, now: Tick) -> Option<Entry> {
@@ -138,7 +154,7 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
         self.catch_up().await;
         let places: Vec<usize> = {
             let untold = self.untold.look();
-            (0..codes.len()).filter(|&at| is_cold(&lookups[at]) && !untold.has(&codes[at])).collect()
+            (0..codes.len()).filter(|&at| asks_far(is_cold(&lookups[at]), untold.has(&codes[at]))).collect()
         };
         let cold: Vec<Code> = places.iter().map(|&at| codes[at].clone()).collect();
         let Some(found) = self.look_up_far(&cold, now).await else { return Ok(lookups) };
@@ -169,12 +185,12 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
             let untold = self.untold.look();
             for (at, (lease, entry)) in fills.into_iter().enumerate() {
                 let own = Lease::new(lease.code().clone(), lease.token());
-                match lease.into_inner() {
-                    None => near.push((at, own, self.alone(entry, now))),
-                    // Invalidated since, and the far cache does not know.
-                    Some(_) if untold.has(own.code()) => {}
-                    Some(inner) => {
-                        far.push((inner, entry.clone()));
+                let inner = lease.into_inner();
+                match way(inner.is_some(), untold.has(own.code())) {
+                    Way::Alone => near.push((at, own, self.alone(entry, now))),
+                    Way::Nowhere => {}
+                    Way::Far => {
+                        far.extend(inner.map(|inner| (inner, entry.clone())));
                         asked.push((at, own, entry));
                     }
                 }
@@ -182,14 +198,14 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
         }
         let filled = self.fill_far(far, now).await;
         for (n, (at, own, entry)) in asked.into_iter().enumerate() {
-            match filled.as_ref().map(|filled| filled[n]) {
-                Some(Filled::Filled) => {
+            match after_far(filled.as_ref().map(|filled| filled[n])) {
+                NearFill::Whole => {
                     // Whatever the near cache says, which may end leases of its own accord.
                     answers[at] = Filled::Filled;
                     near.push((at, own, entry));
                 }
-                Some(Filled::Voided) => {}
-                None => near.push((at, own, self.alone(entry, now))),
+                NearFill::Nothing => {}
+                NearFill::Alone => near.push((at, own, self.alone(entry, now))),
             }
         }
         if !near.is_empty() {
@@ -206,20 +222,14 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
 
     async fn invalidate(&self, codes: &[Code]) -> Result<()> {
         let telling = self.untold.tell(codes);
-        let far = self.far.invalidate(codes).await;
-        if far.is_ok() {
-            telling.told();
-        }
-        self.near.invalidate(codes).await.and(far)
+        let far = async { self.far.invalidate(codes).await.inspect(|()| telling.told()) };
+        in_order(far, self.near.invalidate(codes)).await
     }
 
     async fn clear(&self) -> Result<()> {
         let telling = self.untold.tell_all();
-        let far = self.far.clear().await;
-        if far.is_ok() {
-            telling.told();
-        }
-        self.near.clear().await.and(far)
+        let far = async { self.far.clear().await.inspect(|()| telling.told()) };
+        in_order(far, self.near.clear()).await
     }
 
     async fn forget(&self, codes: &[Code]) -> Result<()> {

@@ -3,11 +3,17 @@
 //!
 //! [`mod@app`] is what is killed, [`subject`] says how it is put together, [`kills`] kills it, [`manifest`] is
 //! kept outside of it, and [`audit`] compares.
+//!
+//! `linkly-soak nodes --seconds N` is about caches: [`mod@nodes`] kills and pauses several of [`mod@node`] and their
+//! Redis, and [`history`] says what they saw that they must not.
 
 mod app;
 mod audit;
+mod history;
 mod kills;
 mod manifest;
+mod node;
+mod nodes;
 mod subject;
 
 use std::error::Error;
@@ -21,6 +27,7 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const USAGE: &str = "\
 linkly-soak [--minutes N] [--kills N] [--subject NAME]...
+linkly-soak nodes --seconds N
 
   --minutes    how long; each subject has one round at least
   --kills      how many kills make up a round, after which everything is compared; 10 by default
@@ -31,6 +38,8 @@ async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.first().map(String::as_str) {
         Some("app") => app(&args[1..]).await,
+        Some("node") => node(&args[1..]).await,
+        Some("nodes") => nodes(&args[1..]).await,
         _ => soak(&args).await,
     };
     match outcome {
@@ -46,6 +55,20 @@ async fn main() -> ExitCode {
 async fn app(args: &[String]) -> Result<()> {
     let [subject, folder, database, redis, run] = args else { return Err(USAGE.into()) };
     app::run(Subject::named(subject)?, &Place::new(folder, database, redis), run.parse()?).await
+}
+
+/// One node of several, until it is killed.
+async fn node(args: &[String]) -> Result<()> {
+    let [node, database, redis, codes] = args else { return Err(USAGE.into()) };
+    node::run(node.parse()?, database, redis, codes.parse()?).await
+}
+
+async fn nodes(args: &[String]) -> Result<()> {
+    let [flag, seconds] = args else { return Err(USAGE.into()) };
+    if flag != "--seconds" {
+        return Err(USAGE.into());
+    }
+    nodes::run(Duration::from_secs(seconds.parse()?)).await
 }
 
 async fn soak(args: &[String]) -> Result<()> {

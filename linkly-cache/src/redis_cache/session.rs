@@ -19,6 +19,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, Value};
 use tracing::debug;
 
+use crate::protocol;
+
 use super::answers::{ask, check_server, is_without_script, refused, send, server_time, slot_range, text};
 use super::config::RedisConfig;
 use super::encoding::{self, Life, ServerTime};
@@ -243,7 +245,7 @@ impl Session {
     }
 
     fn holds(&self, epoch: &Epoch, drawn: &[u8]) -> bool {
-        drawn == epoch.drawn.as_bytes() && self.run == epoch.holder
+        protocol::holds((epoch.drawn.as_bytes(), &epoch.holder), (drawn, &self.run))
     }
 
     /// The braces make the code alone decide about a cluster's slot.

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use linkly_core::Code;
 
+use crate::protocol::Untelling;
+
 /// The most codes that are remembered one by one.
 const CAPACITY: usize = 10_000;
 /// The most codes that the far cache is told again in one call.
@@ -26,19 +28,11 @@ struct State {
     telling_again: bool,
 }
 
-/// The last call for a code.
-#[derive(Clone, Copy)]
-struct Untelling {
-    call: u64,
-    /// Whether it has failed, and is not on its way any more.
-    failed: bool,
-}
-
 impl Untold {
     /// Notes that the far cache is about to be told of these codes.
     pub(super) fn tell<'a>(&'a self, codes: &'a [Code]) -> Telling<'a> {
         let mut state = self.lock();
-        let last = state.begin();
+        let (call, last) = state.begin();
         for code in codes {
             state.codes.insert(code.clone(), last);
         }
@@ -46,15 +40,15 @@ impl Untold {
             state.codes.clear();
             state.all = Some(last);
         }
-        Telling { untold: self, call: last.call, codes: Told::These(codes), again: false }
+        Telling { untold: self, call, codes: Told::These(codes), again: false }
     }
 
     /// The same for all codes.
     pub(super) fn tell_all(&self) -> Telling<'_> {
         let mut state = self.lock();
-        let last = state.begin();
+        let (call, last) = state.begin();
         state.all = Some(last);
-        Telling { untold: self, call: last.call, codes: Told::All, again: false }
+        Telling { untold: self, call, codes: Told::All, again: false }
     }
 
     /// What to tell again, if something failed and nobody is at it.
@@ -88,9 +82,9 @@ impl Untold {
 }
 
 impl State {
-    fn begin(&mut self) -> Untelling {
+    fn begin(&mut self) -> (u64, Untelling) {
         self.calls += 1;
-        Untelling { call: self.calls, failed: false }
+        (self.calls, Untelling::begun(self.calls))
     }
 }
 
@@ -137,7 +131,7 @@ impl Telling<'_> {
     pub(super) fn told(self) {
         let mut state = self.untold.lock();
         let call = self.call;
-        let is_later = |untelling: &Untelling| untelling.call > call;
+        let is_later = |untelling: &Untelling| untelling.outlasts(call);
         match self.codes() {
             Some(codes) => {
                 for code in codes {
@@ -163,7 +157,7 @@ impl Drop for Telling<'_> {
         }
         // What was told is not there any more; what was too much stays untold.
         let call = self.call;
-        let fail = |last: &mut Untelling| last.failed |= last.call == call;
+        let fail = |last: &mut Untelling| last.fail(call);
         for code in self.codes().unwrap_or_default() {
             state.codes.get_mut(code).into_iter().for_each(fail);
         }

@@ -4,7 +4,7 @@
 //! lone miss waits for no timer, and under load a batch costs little more than one code: 64 codes in
 //! one statement take SQLite 2.8 µs each, one at a time 38 to 72 µs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::breaker::Breaker;
 use super::config::Config;
 use super::counters::Counters;
+use super::joining::Joining;
 use crate::{Cache, Channel, Clock, Code, Entry, Error, Filled, Lease, Lookup, Result, Store, Target, Tick};
 
 /// Where targets come from, and what is known of how it is doing.
@@ -35,8 +36,7 @@ pub(crate) struct Loader {
 
 #[derive(Debug, Default)]
 struct Loads {
-    /// Loads that a caller may still join: waiting or on their way, and not detached.
-    joinable: HashMap<Code, Arc<Load>>,
+    joining: Joining<Arc<Load>>,
     waiting: VecDeque<Arc<Load>>,
     in_flight: usize,
 }
@@ -110,7 +110,7 @@ impl Loader {
     pub(crate) fn detach(&self, codes: &[Code]) {
         let mut loads = self.lock();
         for code in codes {
-            if let Some(load) = loads.joinable.remove(code) {
+            if let Some(load) = loads.joining.detach(code) {
                 load.detached.store(true, Ordering::Release);
             }
         }
@@ -118,7 +118,7 @@ impl Loader {
 
     /// The same for all codes.
     pub(crate) fn detach_all(&self) {
-        for (_, load) in self.lock().joinable.drain() {
+        for load in self.lock().joining.detach_all() {
             load.detached.store(true, Ordering::Release);
         }
     }
@@ -131,7 +131,7 @@ impl Loader {
 
     fn join(self: &Arc<Self>, code: Code) -> Result<Arc<Load>> {
         let mut loads = self.lock();
-        if let Some(load) = loads.joinable.get(&code) {
+        if let Some(load) = loads.joining.joinable(&code) {
             self.counters.joined.add(1);
             return Ok(load.clone());
         }
@@ -145,7 +145,7 @@ impl Loader {
             outcome: OnceLock::new(),
             done: Notify::new(),
         });
-        loads.joinable.insert(code, load.clone());
+        loads.joining.begin(code, load.clone());
         loads.waiting.push_back(load.clone());
         if loads.in_flight < self.config.loads_in_flight {
             loads.in_flight += 1;
@@ -169,9 +169,7 @@ impl Loader {
     fn finish(&self, batch: &[Arc<Load>]) {
         let mut loads = self.lock();
         for load in batch {
-            if loads.joinable.get(&load.code).is_some_and(|joinable| Arc::ptr_eq(joinable, load)) {
-                loads.joinable.remove(&load.code);
-            }
+            loads.joining.end(&load.code, |joinable| Arc::ptr_eq(joinable, load));
             load.complete(Err(lost()));
         }
     }

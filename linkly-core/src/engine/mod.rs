@@ -15,6 +15,7 @@ mod config;
 mod counters;
 mod elsewhere;
 mod events;
+mod joining;
 mod key;
 mod limited;
 mod links;
