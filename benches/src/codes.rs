@@ -44,6 +44,11 @@ impl Codes {
         all
     }
 
+    /// The n-th code, by how often it is asked for where that differs.
+    pub fn nth(n: usize) -> String {
+        code(n)
+    }
+
     /// Requests of that shape.
     pub fn drawn(n: usize, shape: Shape, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);

@@ -1,13 +1,15 @@
-//! The workloads of the benchmarks: seeded, so that each run asks for the same.
+//! The suite that every backend's benchmark runs, and its workloads: seeded, so that each run asks for the same.
 
 mod codes;
 mod paired;
+mod raw_cache;
+mod raw_sql;
 mod statement;
-mod tasks;
-mod threads;
+mod suite;
 
 pub use codes::{Codes, Shape};
 pub use paired::Paired;
+pub use raw_cache::QuickCache;
+pub use raw_sql::{RawSql, SqlDriver};
 pub use statement::statement_of;
-pub use tasks::resolve_on_tasks;
-pub use threads::time_on_threads;
+pub use suite::{RawCache, RawStore, Sizes, Suite, page_of, timed};

@@ -99,3 +99,17 @@ async fn a_link_that_was_deleted_stays_away_when_the_server_comes_back_with_olde
         assert_eq!(resolved(node).await, None);
     }
 }
+
+/// While a replica takes over, some nodes still reach the old master.
+#[tokio::test]
+async fn nodes_that_reach_two_masters_have_each_others_writes_with_the_change_log() {
+    let (store, old, new) = (MemoryStore::new(), Redis::start(), Redis::start());
+    let (one, two) = (node(&store, new.url()).await, node(&store, old.url()).await);
+    one.create(NewLink::new(ONE).with_code("a")).await.unwrap();
+    assert_eq!(resolved(&two).await.as_deref(), Some(ONE));
+    update(&one).await;
+    two.catch_up().await.unwrap();
+    assert_eq!(resolved(&two).await.as_deref(), Some(TWO));
+    let third = node(&store, old.url()).await;
+    assert_eq!(resolved(&third).await.as_deref(), Some(TWO), "in the old master too");
+}

@@ -106,6 +106,35 @@ async fn what_was_asked_and_what_failed_is_counted() {
     assert_eq!(cache.metrics().left_out, 0);
 }
 
+/// Replication is not waited for, so what takes over may never have seen an invalidation.
+#[tokio::test]
+async fn a_replica_that_takes_over_with_older_data_serves_none_of_it() {
+    // A copy begins at once, and not after five seconds.
+    let (old, new) = (Redis::start_with(&["--repl-diskless-sync-delay", "0"]), Redis::start());
+    let cache = cache_on(&old, patient(""));
+    fill(&cache, &code("a"), living(1)).await;
+    let lease = cache.get_one(&code("b"), now()).await.unwrap().lease.unwrap();
+    cache.advance(None, &ChangeCursor::new("1")).await.unwrap();
+    let mut server = connect(new.url()).await;
+    let (host, port) = (old.address().ip().to_string(), old.address().port());
+    redis::cmd("REPLICAOF").arg(host).arg(port).exec_async(&mut server).await.unwrap();
+    let mut asked = server.clone();
+    let mut copied = async || redis::cmd("DBSIZE").query_async::<usize>(&mut asked).await.unwrap() == 4;
+    let deadline = Instant::now() + support::PATIENT;
+    while !copied().await {
+        assert!(Instant::now() < deadline, "nothing was copied");
+    }
+    redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut server).await.unwrap();
+    cache.invalidate(&[code("a"), code("b")]).await.unwrap();
+    old.kill();
+
+    let cache = cache_on(&new, patient(""));
+    assert!(copied().await, "the entry, the lease, the place in the log and the cache's name are there");
+    assert_eq!(answered(&cache, &code("a")).await, None);
+    assert_eq!(cache.fill_one(lease, living(1), now()).await.unwrap(), Filled::Voided);
+    assert_eq!(cache.position().await.unwrap(), None);
+}
+
 /// What it says was told is true of the entries that are gone with it.
 #[tokio::test]
 async fn the_place_in_the_change_log_ends_with_the_process_that_holds_it() {

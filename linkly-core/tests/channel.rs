@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -117,6 +118,25 @@ async fn a_write_that_fails_or_whose_answer_is_lost_is_announced_too() {
     one.update("a", LinkPatch::new().with_url(TWO)).await.unwrap_err();
     hears.carry(&says).await;
     assert_eq!(url(two.resolve("a").await), TWO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_happens_after_its_caller_gave_up_is_announced_when_it_has() {
+    let store = TestStore::new();
+    let ([one, two], [says, hears]) = two_nodes(&store).await;
+    let writes = store.controls.writes.load(Ordering::SeqCst);
+    store.controls.before_write.close();
+    one.update("a", LinkPatch::new().with_url(TWO)).await.unwrap_err();
+    assert_eq!(store.controls.writes.load(Ordering::SeqCst), writes + 1);
+    hears.carry(&says).await;
+    assert_eq!(url(two.resolve("a").await), ONE, "it has not happened yet");
+    store.controls.before_write.open();
+    while says.said() == 0 {
+        tokio::task::yield_now().await;
+    }
+    hears.carry(&says).await;
+    assert_eq!(url(two.resolve("a").await), TWO);
+    assert_eq!(url(one.resolve("a").await), TWO);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use linkly_core::chrono::Utc;
 use linkly_core::{
-    Cache, ChangeCursor, Code, Config, Entry, Error, Filled, Lease, Link, LinkStoreExt, Linkly, Lookup, Maintenance,
-    Result, Tick,
+    Cache, ChangeCursor, Code, Config, Entry, Error, Filled, Lease, Link, LinkStore, LinkStoreExt, Linkly, Lookup,
+    Maintenance, Result, Tick,
 };
 use support::{Gate, MapCache, TestStore, url};
 
@@ -27,6 +27,8 @@ struct Far {
     position: Mutex<Option<ChangeCursor>>,
     clears: AtomicUsize,
     cut_off: AtomicBool,
+    /// It can be read, and takes nothing in.
+    full: AtomicBool,
     hold_next_advance: AtomicBool,
     late: Gate,
 }
@@ -80,6 +82,9 @@ impl Cache for Shared {
     }
     async fn clear(&self) -> Result<()> {
         self.near.clear().await?;
+        if self.far.full.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("test", "full"));
+        }
         self.far.reach()?.clear().await?;
         self.far.clears.fetch_add(1, Ordering::SeqCst);
         *self.far.position.lock().unwrap() = None;
@@ -236,4 +241,44 @@ async fn while_the_cache_is_cut_off_at_the_start_the_log_is_followed_and_what_it
     let third = engine(&store, &far).await;
     assert_eq!(resolved(&third).await, "https://example.com/3");
     assert_eq!(far.clears(), 1, "the position was still there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_much_changes_while_the_cache_is_cut_off_this_process_is_told_of_it() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let linkly = engine(&store, &far).await;
+    insert(&store, "a").await;
+    linkly.catch_up().await.unwrap();
+    assert_eq!(resolved(&linkly).await, "https://example.com/1");
+    far.cut_off(true);
+    // The log is read a thousand changes at a time.
+    for look in 2..4 {
+        let others: Vec<_> = (0..2_500).map(|n| link(&format!("l{look}-{n}"), 1)).collect();
+        store.inner.insert(&others).await.unwrap();
+        update(&store, "a", look).await;
+        linkly.catch_up().await.unwrap_err();
+        assert_eq!(resolved(&linkly).await, format!("https://example.com/{look}"));
+    }
+    far.cut_off(false);
+    linkly.catch_up().await.unwrap();
+    let next = engine(&store, &far).await;
+    assert_eq!(resolved(&next).await, "https://example.com/3", "and the other is told when it is back");
+    assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));
+}
+
+#[tokio::test]
+async fn while_the_cache_cannot_be_cleared_the_log_is_followed_all_the_same() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    insert(&store, "a").await;
+    far.full.store(true, Ordering::SeqCst);
+    let linkly = engine(&store, &far).await;
+    for version in 2..5 {
+        assert_eq!(resolved(&linkly).await, format!("https://example.com/{}", version - 1));
+        update(&store, "a", version).await;
+        linkly.catch_up().await.unwrap_err();
+    }
+    assert_eq!((resolved(&linkly).await.as_str(), far.position()), ("https://example.com/4", None));
+    far.full.store(false, Ordering::SeqCst);
+    linkly.catch_up().await.unwrap();
+    assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));
 }

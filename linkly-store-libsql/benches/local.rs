@@ -1,32 +1,75 @@
-//! Clicks in a file of libSQL, beside the libsql crate running the very statement that the store makes of a
-//! batch, on a file of its own with the same pragmas.
+//! libSQL in a file, beside the libsql crate with one connection, on a file of its own with the same pragmas.
 //!
 //! Here and not with the other benchmarks, whose package links the SQLite of sqlx.
 
-use std::time::Instant;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use linkly_benches::{Paired, statement_of};
-use linkly_core::chrono::{DateTime, TimeDelta, Utc};
-use linkly_core::{Click, ClickSink, Code};
-use linkly_store_libsql::libsql::{self, Builder};
+use linkly_benches::{RawSql, SqlDriver, Suite};
+use linkly_core::Linkly;
+use linkly_store_libsql::libsql::{self, Builder, Connection};
 use linkly_store_libsql::{LibsqlStore, Value};
 
-/// Clicks of one batch, of how many codes.
-const BATCH: usize = 1_000;
-const CLICKED: usize = 100;
-
-/// The n-th batch, a click each millisecond.
-fn batch(n: usize) -> Vec<Click> {
-    let start: DateTime<Utc> = "2026-01-11T10:00:00Z".parse().unwrap();
-    let click = |i: usize| {
-        let code = Code::new(&format!("c{}", i % CLICKED)).unwrap();
-        Click::new(code, start + TimeDelta::milliseconds((n * BATCH + i) as i64))
-    };
-    (0..BATCH).map(click).collect()
+struct Driver {
+    connection: Connection,
+    /// By their text; the crate keeps none.
+    prepared: RefCell<HashMap<String, Rc<libsql::Statement>>>,
 }
 
-fn value(value: Value) -> libsql::Value {
+impl Driver {
+    async fn open(file: &Path) -> Self {
+        let connection = Builder::new_local(file).build().await.unwrap().connect().unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL").await.unwrap();
+        Self { connection, prepared: RefCell::default() }
+    }
+
+    async fn prepared(&self, sql: &str) -> Rc<libsql::Statement> {
+        let known = self.prepared.borrow().get(sql).cloned();
+        if let Some(statement) = known {
+            return statement;
+        }
+        let statement = Rc::new(self.connection.prepare(sql).await.unwrap());
+        self.prepared.borrow_mut().insert(sql.to_owned(), statement.clone());
+        statement
+    }
+}
+
+impl SqlDriver for Driver {
+    const ASKS_MANY: bool = false;
+
+    async fn rows(&self, sql: &str, values: Vec<Value>) -> Vec<Vec<Value>> {
+        let statement = self.prepared(sql).await;
+        let values: Vec<_> = values.into_iter().map(bound).collect();
+        let mut answer = statement.query(values).await.unwrap();
+        let (columns, mut rows) = (answer.column_count(), Vec::new());
+        while let Some(row) = answer.next().await.unwrap() {
+            rows.push((0..columns).map(|column| read(row.get_value(column).unwrap())).collect());
+        }
+        statement.reset();
+        rows
+    }
+
+    async fn run(&self, sql: &str, sets: Vec<Vec<Value>>) {
+        let statement = self.prepared(sql).await;
+        let many = sets.len() > 1;
+        if many {
+            self.connection.execute("BEGIN IMMEDIATE", ()).await.unwrap();
+        }
+        for values in sets {
+            let values: Vec<_> = values.into_iter().map(bound).collect();
+            statement.execute(values).await.unwrap();
+            statement.reset();
+        }
+        if many {
+            self.connection.execute("COMMIT", ()).await.unwrap();
+        }
+    }
+}
+
+fn bound(value: Value) -> libsql::Value {
     match value {
         Value::Null => libsql::Value::Null,
         Value::Integer(value) => libsql::Value::Integer(value),
@@ -36,57 +79,32 @@ fn value(value: Value) -> libsql::Value {
     }
 }
 
-fn clicks(criterion: &mut Criterion) {
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let open = |name: &str| {
-        let url = format!("file:{}", folder.path().join(name).display());
-        runtime.block_on(LibsqlStore::connect(&url)).unwrap()
-    };
-    // The schema is the store's.
-    runtime.block_on(open("raw.db").close());
-    let connection = runtime.block_on(async {
-        let database = Builder::new_local(folder.path().join("raw.db")).build().await.unwrap();
-        let connection = database.connect().unwrap();
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL").await.unwrap();
-        connection
-    });
-    let sql = runtime.block_on(statement_of(&batch(0))).sql;
-    let prepared = runtime.block_on(connection.prepare(&sql)).unwrap();
-    let raw = |n: usize| {
-        let statement = runtime.block_on(statement_of(&batch(n)));
-        let values: Vec<_> = statement.parameters.into_iter().map(value).collect();
-        let start = Instant::now();
-        runtime.block_on(prepared.execute(values)).unwrap();
-        prepared.reset();
-        start.elapsed()
-    };
-    let store = open("ours.db");
-    let ours = |n: usize| {
-        let batch = batch(n);
-        let start = Instant::now();
-        runtime.block_on(store.record(&batch)).unwrap();
-        start.elapsed()
-    };
-
-    let mut group = criterion.benchmark_group("clicks in a file of libSQL");
-    group.throughput(Throughput::Elements(BATCH as u64));
-    let mut number = 0;
-    let mut next = move || {
-        number += 1;
-        number
-    };
-    group.bench_function("raw", |b| b.iter_custom(|times| (0..times).map(|_| raw(next())).sum()));
-    group.bench_function("a batch of 1,000", |b| b.iter_custom(|times| (0..times).map(|_| ours(next())).sum()));
-    group.finish();
-
-    if !std::env::args().any(|arg| arg == "--test") {
-        // Behind those of criterion's: a batch that is sent again is no longer new.
-        let first = 1_000_000;
-        let paired = Paired::measure(300, |n| raw(first + n), |n| ours(first + n));
-        println!("clicks in a file of libSQL/a batch of 1,000: {}", paired.per(BATCH as u64));
+fn read(value: libsql::Value) -> Value {
+    match value {
+        libsql::Value::Null => Value::Null,
+        libsql::Value::Integer(value) => Value::Integer(value),
+        libsql::Value::Real(value) => Value::Real(value),
+        libsql::Value::Text(value) => Value::Text(value),
+        libsql::Value::Blob(value) => Value::Blob(value),
     }
 }
 
-criterion_group!(benches, clicks);
-criterion_main!(benches);
+fn main() {
+    let mut suite = Suite::of_store("libsql file");
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, raw) = (folder.path().join("ours.db"), folder.path().join("raw.db"));
+    let open = async || LibsqlStore::connect(&format!("file:{}", ours.display())).await.unwrap();
+
+    let store = suite.block_on(open());
+    let linkly = suite.block_on(async { Linkly::builder(store.clone()).start().await.unwrap() });
+    suite.seed(&linkly);
+    suite.block_on(async {
+        linkly.shutdown(Duration::from_secs(10)).await;
+        store.close().await;
+    });
+    std::fs::copy(&ours, &raw).unwrap();
+
+    let store = suite.block_on(open());
+    let driver = suite.block_on(Driver::open(&raw));
+    suite.store(store, &RawSql(driver));
+}

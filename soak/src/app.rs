@@ -16,7 +16,7 @@ const CALLERS: u32 = 32;
 /// Visits until it is killed. Each line on its standard output tells of one visit; what was written to a pipe
 /// is there whatever becomes of the writer.
 pub(crate) async fn run(subject: Subject, place: &Place, run: u32) -> Result<()> {
-    let linkly = subject.start(place).await?;
+    let (linkly, _writers) = subject.start(place).await?;
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let linkly = linkly.clone();

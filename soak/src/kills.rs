@@ -7,20 +7,21 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use linkly_core::{Linkly, NewLink};
-use linkly_testkit::Postgres;
+use linkly_testkit::{Postgres, Redis};
 use rand::RngExt;
 
 use crate::Result;
 use crate::app::CODES;
 use crate::audit::{Findings, audit};
 use crate::manifest::Manifest;
-use crate::subject::{Database, Place, Subject};
+use crate::subject::{Database, Place, Queue, Subject};
 
 /// When an app is killed, from its start on: while it opens, recovers, or works.
 const KILLED_WITHIN_MILLIS: std::ops::Range<u64> = 5..600;
 
 /// One server for all rounds.
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+static REDIS: LazyLock<Redis> = LazyLock::new(|| Redis::start_with(&["--appendfsync", "always"]));
 
 /// What all rounds of a subject came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +60,8 @@ pub(crate) async fn round(subject: Subject, kills: usize) -> Result<(usize, Find
         Database::Sqlite => String::new(),
         Database::Postgres => POSTGRES.new_database(),
     };
-    let place = Place::new(folder.path(), &database);
+    let redis = if subject.queue == Queue::RedisStream { REDIS.url() } else { "" };
+    let place = Place::new(folder.path(), &database, redis);
     let store = place.store(subject.database).await?;
     let linkly = Linkly::builder(store.clone()).start().await?;
     for code in CODES {

@@ -53,8 +53,8 @@ async fn main() -> ExitCode {
 
 /// The app, until it is killed.
 async fn app(args: &[String]) -> Result<()> {
-    let [subject, folder, database, run] = args else { return Err(USAGE.into()) };
-    app::run(Subject::named(subject)?, &Place::new(folder, database), run.parse()?).await
+    let [subject, folder, database, redis, run] = args else { return Err(USAGE.into()) };
+    app::run(Subject::named(subject)?, &Place::new(folder, database, redis), run.parse()?).await
 }
 
 /// One node of several, until it is killed.

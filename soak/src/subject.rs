@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linkly_cache::MemoryCache;
 use linkly_core::{Acknowledge, ClickSink, Linkly, Overflow, RecorderConfig, Store};
-use linkly_queue::{Spool, SpoolConfig};
+use linkly_queue::{Letters, RedisStream, Spool, SpoolConfig, StreamConfig, StreamWriters};
 use linkly_store_postgres::PostgresStore;
 use linkly_store_sqlite::SqliteStore;
 
@@ -38,14 +38,17 @@ pub(crate) enum Queue {
     Spool,
     /// A spool for what overflows.
     Spill,
+    /// A stream of a Redis that goes on.
+    RedisStream,
 }
 
-pub(crate) const SUBJECTS: [Subject; 5] = [
+pub(crate) const SUBJECTS: [Subject; 6] = [
     Subject::new("recorder", Database::Sqlite, Queue::None, Acknowledge::Durable),
     Subject::new("recorder-enqueued", Database::Sqlite, Queue::None, Acknowledge::Enqueued),
     Subject::new("spool-sqlite", Database::Sqlite, Queue::Spool, Acknowledge::Durable),
     Subject::new("spool-postgres", Database::Postgres, Queue::Spool, Acknowledge::Durable),
     Subject::new("spill-sqlite", Database::Sqlite, Queue::Spill, Acknowledge::Durable),
+    Subject::new("stream-postgres", Database::Postgres, Queue::RedisStream, Acknowledge::Durable),
 ];
 
 impl Subject {
@@ -67,8 +70,8 @@ impl Subject {
         }
     }
 
-    /// Starts the engine as an app does.
-    pub(crate) async fn start(&self, place: &Place) -> Result<Linkly> {
+    /// Starts the engine as an app does, and what brings its clicks from Redis to the store.
+    pub(crate) async fn start(&self, place: &Place) -> Result<(Linkly, Option<StreamWriters>)> {
         let store = place.store(self.database).await?;
         // Small for a spill, so that it overflows.
         let capacity = if self.queue == Queue::Spill { 16 } else { CAPACITY };
@@ -79,19 +82,30 @@ impl Subject {
             .with_capacity(capacity)
             .with_batch(BATCH.min(capacity));
         let builder = Linkly::builder(store.clone()).cache(MemoryCache::new()).recorder(recorder);
+        let mut writers = None;
         let builder = match self.queue {
             Queue::None => builder,
             Queue::Spool => builder.clicks(place.spool(store).await?),
             Queue::Spill => builder.spill(place.spool(store).await?),
+            Queue::RedisStream => {
+                let stream = place.stream()?;
+                writers = Some(stream.deliver_to(Arc::new(store))?);
+                builder.clicks(stream)
+            }
         };
-        Ok(builder.start().await?)
+        Ok((builder.start().await?, writers))
     }
 
     /// Brings to the store what the queue in front of it holds.
     pub(crate) async fn drain(&self, place: &Place) -> Result<()> {
-        if self.queue == Queue::None {
-            return Ok(());
+        match self.queue {
+            Queue::None => Ok(()),
+            Queue::RedisStream => drain_stream(&place.stream()?, place.store(self.database).await?).await,
+            Queue::Spool | Queue::Spill => self.drain_spool(place).await,
         }
+    }
+
+    async fn drain_spool(&self, place: &Place) -> Result<()> {
         let spool = place.spool(place.store(self.database).await?).await?;
         spool.flush().await?;
         let metrics = spool.metrics();
@@ -103,21 +117,37 @@ impl Subject {
     }
 }
 
+/// A click with which killed writers ended too often is a dead letter, and no less there.
+async fn drain_stream(stream: &RedisStream, store: Arc<dyn Store>) -> Result<()> {
+    let writers = stream.deliver_to(Arc::new(store))?;
+    stream.flush().await?;
+    stream.replay(Letters::All).await?;
+    stream.flush().await?;
+    let status = stream.status().await?;
+    let report = writers.shutdown(Duration::from_secs(10)).await;
+    if !report.is_finished || status.depth + status.dead_letters + status.unreadable > 0 {
+        return Err(format!("the stream is not empty: {status:?}, {report:?}").into());
+    }
+    Ok(())
+}
+
 /// Where the subject keeps its data.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     folder: PathBuf,
     /// A Postgres database's URL.
     database: String,
+    /// A Redis' URL.
+    redis: String,
 }
 
 impl Place {
-    pub(crate) fn new(folder: impl AsRef<Path>, database: &str) -> Self {
-        Self { folder: folder.as_ref().to_owned(), database: database.to_owned() }
+    pub(crate) fn new(folder: impl AsRef<Path>, database: &str, redis: &str) -> Self {
+        Self { folder: folder.as_ref().to_owned(), database: database.to_owned(), redis: redis.to_owned() }
     }
 
-    pub(crate) fn args(&self) -> [&std::ffi::OsStr; 2] {
-        [self.folder.as_os_str(), self.database.as_ref()]
+    pub(crate) fn args(&self) -> [&std::ffi::OsStr; 3] {
+        [self.folder.as_os_str(), self.database.as_ref(), self.redis.as_ref()]
     }
 
     pub(crate) async fn store(&self, database: Database) -> Result<Arc<dyn Store>> {
@@ -127,6 +157,14 @@ impl Place {
             }
             Database::Postgres => Arc::new(PostgresStore::connect(&self.database).await?),
         })
+    }
+
+    /// Its keys are this place's alone. What a killed app had in hand is soon taken over.
+    fn stream(&self) -> Result<RedisStream> {
+        let config = StreamConfig::default()
+            .with_prefix(format!("{}:", self.folder.display()))
+            .with_claim_after(Duration::from_secs(1));
+        Ok(RedisStream::open(&self.redis, config)?)
     }
 
     async fn spool(&self, store: Arc<dyn Store>) -> Result<Spool> {

@@ -35,3 +35,8 @@ fn a_killed_spool_before_postgres_has_lost_no_click() {
 fn a_killed_recorder_that_spills_has_lost_no_durable_click() {
     kill("spill-sqlite");
 }
+
+#[test]
+fn a_killed_app_with_a_stream_of_redis_has_lost_no_click() {
+    kill("stream-postgres");
+}

@@ -5,6 +5,7 @@
 //! [`packages`] (what the workspace consists of), [`tree`] (what a package pulls in) and
 //! [`process`] (commands that are shown before they run).
 
+mod bench;
 mod benches;
 mod ci;
 mod counts;
@@ -12,7 +13,6 @@ mod deny;
 mod dependencies;
 mod feature_set;
 mod features;
-mod http;
 mod linking;
 mod outage;
 mod packages;
@@ -43,8 +43,15 @@ cargo xtask <command>
   linking              no package may link both sqlx's and libsql's SQLite
   soak [--minutes N]   kills an app under load, again and again, and compares its clicks with what it
                        acknowledged; 10 minutes by default, further arguments go to linkly-soak
+  bench [--short] [--only BACKEND] [--check]
+                       every backend beside its driver alone, into benches/REPORT.md; with --check
+                       nothing is written, and a ratio below its floor in benches/floors.toml fails
+  bench http [--short] [--check]
+                       the examples under load, in turn with the bare framework and with the way it is
+                       written by hand, and their rows counted
+  bench growth [--short] [--sizes N,N]
+                       operations at ever more links and clicks, bytes, and a minimal app of each backend
   outage               an example under load while Postgres is stopped, and while Redis is paused
-  bench-http           the example under load, in turn with bare Axum, and its rows counted
 ";
 
 fn main() -> ExitCode {
@@ -77,13 +84,10 @@ fn command(args: &[String]) -> Result {
             linking::check(&at_root()?)
         }
         "soak" => soak::run(&at_root()?, rest),
+        "bench" => bench::run(&at_root()?, rest),
         "outage" => {
             no_more(rest)?;
             outage::run(&at_root()?)
-        }
-        "bench-http" => {
-            no_more(rest)?;
-            http::run(&at_root()?)
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

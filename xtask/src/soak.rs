@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: an app under load is killed, again and again.
+//! `cargo xtask soak`: an app under load is killed, again and again; then its memory must stay flat.
 
 use crate::packages::Workspace;
 use crate::process::{Cmd, Result};
@@ -15,5 +15,6 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
         .args(["--release", "-p", "linkly-soak", "--bin", "linkly-soak", "--"])
         .args(minutes.into_iter().flatten())
         .args(args)
-        .run()
+        .run()?;
+    Cmd::cargo("run").args(["--release", "-p", "linkly-soak", "--bin", "memory"]).run()
 }

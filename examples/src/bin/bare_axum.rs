@@ -1,5 +1,5 @@
 //! Axum that answers every short link with one constant redirect: what the examples are measured
-//! against (`cargo xtask bench-http`).
+//! against (`cargo xtask bench http`).
 
 use axum::Router;
 use axum::http::StatusCode;

@@ -154,7 +154,7 @@ impl Builder {
         let changes = Arc::new(ChangeLog::new(loader.clone()));
         if !self.config.poll_changes.is_zero() {
             if let Err(error) = changes.catch_up().await {
-                warn!(%error, "the change log could not be read; the engine starts and tries again");
+                warn!(%error, "the change log could not be followed; the engine starts and tries again");
             }
             runtime.spawn(ChangeLog::follow(Arc::downgrade(&changes), self.config.poll_changes));
         }

@@ -14,24 +14,40 @@ use tracing::{debug, warn};
 
 use super::loader::{Loader, timed_out};
 use super::writes::{clear, invalidate};
-use crate::{ChangeCursor, Changes, Listener, Result, Tick};
+use crate::{ChangeCursor, Changes, Result, Tick};
 
 /// Reads the store's change log and invalidates what changed.
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
     loader: Arc<Loader>,
     place: Mutex<Place>,
-    /// When a look began that read the log to its end and invalidated all of it: in milliseconds, and zero before.
+    /// When a look began that read the log to its end: in milliseconds, and zero before.
     caught_up: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Place {
-    /// Where to go on; `None` before the log was first read.
+    /// Up to where this process's memory was told; `None` before the log was first read.
     cursor: Option<ChangeCursor>,
-    /// Whether that is where the cache's own position was, or behind it, and not merely where this engine began.
-    joined: bool,
+    /// Whether that was tried before, and something may have been loaded since.
+    has_begun: bool,
+    elsewhere: Elsewhere,
 }
+
+/// Up to where the cache was told that outlives this process.
+#[derive(Debug, Default)]
+enum Elsewhere {
+    /// It could not be asked yet.
+    #[default]
+    Unknown,
+    /// Up to here, and not of all that lies behind it.
+    Behind(ChangeCursor),
+    /// Up to the cursor.
+    Told,
+}
+
+/// What the cache says of where it was told.
+type Position = Result<Option<ChangeCursor>>;
 
 impl ChangeLog {
     pub(crate) fn new(loader: Arc<Loader>) -> Self {
@@ -51,66 +67,100 @@ impl ChangeLog {
         let begun = self.loader.clock.tick();
         // Before the log is read, so that what it is moved to is later.
         let mut position = self.position().await;
-        if !place.joined {
-            position = Ok(self.join(&mut place, position).await?);
-        }
-        let Some(mut cursor) = place.cursor.clone() else { return Ok(()) };
-        loop {
-            let changes = self.read(Some(&cursor)).await?;
-            self.loader.counters.changes.add(changes.codes.len() as u64);
-            if changes.lost {
-                warn!("the change log no longer reaches back to the last look: the cache is cleared");
-                clear(&self.loader).await?;
-                position = Ok(None);
-            }
-            if !changes.codes.is_empty() {
-                debug!(codes = changes.codes.len(), "links changed");
-                invalidate(&self.loader, &changes.codes).await?;
-            }
-            cursor = changes.next;
-            place.cursor = Some(cursor.clone());
-            if !changes.more {
-                break;
-            }
-        }
+        let joined = match place.elsewhere {
+            Elsewhere::Unknown => self.join(&mut place, &position).await?,
+            _ => Ok(()),
+        };
+        let followed = self.follow_to_the_end(&mut place, &mut position).await?;
         self.caught_up.store(begun.as_millis().max(1), Ordering::Relaxed);
-        match position {
-            Ok(position) if place.joined => self.advance(position.as_ref(), &cursor).await,
+        joined.and(followed)?;
+        self.tell_elsewhere(&mut place, &mut position).await?;
+        match (position, &place.elsewhere, &place.cursor) {
+            (Ok(position), Elsewhere::Told, Some(cursor)) => self.advance(position.as_ref(), cursor).await,
             _ => Ok(()),
         }
     }
 
-    /// Goes to where the cache's position is, and clears the cache where it has none. When it cannot be asked, what
-    /// is in this process's memory is followed from here on all the same.
-    async fn join(&self, place: &mut Place, position: Result<Option<ChangeCursor>>) -> Result<Option<ChangeCursor>> {
-        let is_first = place.cursor.is_none();
-        match position {
-            Ok(Some(position)) => {
-                // What was followed from elsewhere is not what lies behind the position.
-                if !is_first {
-                    self.loader.missed().await;
-                }
-                *place = Place { cursor: Some(position.clone()), joined: true };
-                Ok(Some(position))
+    /// Finds out where the cache's position is, and clears the cache where it has none. The inner result is the cache's:
+    /// when it cannot be asked or cleared, this process's memory is told of what changes from now on all the same.
+    async fn join(&self, place: &mut Place, position: &Position) -> Result<Result<()>> {
+        let was_loaded = place.cursor.is_none() && std::mem::replace(&mut place.has_begun, true);
+        let mut outcome = Ok(());
+        match (position, &place.cursor) {
+            (Ok(Some(position)), None) => {
+                (place.cursor, place.elsewhere) = (Some(position.clone()), Elsewhere::Told);
             }
-            Ok(None) => {
+            (Ok(Some(position)), Some(_)) => place.elsewhere = Elsewhere::Behind(position.clone()),
+            (Ok(None), _) => {
                 // Read first: what is loaded after the clear is no older than that.
                 let next = self.read(None).await?.next;
                 debug!("nobody knows what the cache was told of: it is cleared");
-                clear(&self.loader).await?;
-                *place = Place { cursor: Some(next), joined: true };
-                Ok(None)
-            }
-            Err(error) => {
-                debug!(%error, "the cache cannot say what it was told of; it is asked again");
-                if is_first {
-                    let next = self.read(None).await?.next;
-                    self.loader.missed().await;
-                    place.cursor = Some(next);
+                outcome = clear(&self.loader).await;
+                if outcome.is_ok() {
+                    (place.cursor, place.elsewhere) = (Some(next), Elsewhere::Told);
+                } else {
+                    place.cursor.get_or_insert(next);
                 }
-                Ok(None)
+            }
+            (Err(error), cursor) => {
+                outcome = Err(error.clone());
+                if cursor.is_none() {
+                    place.cursor = Some(self.read(None).await?.next);
+                }
             }
         }
+        if was_loaded {
+            // It may have changed unseen, before the place from which on it is followed.
+            self.loader.forget_all().await;
+        }
+        Ok(outcome)
+    }
+
+    /// Invalidates what is new, to the end of the log; the inner result is the cache's. A cache elsewhere that cannot
+    /// be told holds up nothing: this process's memory is told of every page, however long that one is away.
+    async fn follow_to_the_end(&self, place: &mut Place, position: &mut Position) -> Result<Result<()>> {
+        let mut outcome = Ok(());
+        while let Some(cursor) = place.cursor.clone() {
+            let changes = self.read(Some(&cursor)).await?;
+            if let Err(error) = self.tell(&changes, position).await {
+                if let Elsewhere::Told = place.elsewhere {
+                    place.elsewhere = Elsewhere::Behind(cursor);
+                }
+                outcome = outcome.and(Err(error));
+            }
+            place.cursor = Some(changes.next);
+            if !changes.more {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Invalidates again from where the cache elsewhere is behind.
+    async fn tell_elsewhere(&self, place: &mut Place, position: &mut Position) -> Result<()> {
+        while let Elsewhere::Behind(behind) = &place.elsewhere {
+            let changes = self.read(Some(behind)).await?;
+            self.tell(&changes, position).await?;
+            if changes.more {
+                place.elsewhere = Elsewhere::Behind(changes.next);
+            } else {
+                (place.cursor, place.elsewhere) = (Some(changes.next), Elsewhere::Told);
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, changes: &Changes, position: &mut Position) -> Result<()> {
+        if changes.lost {
+            warn!("the change log no longer reaches back to the last look: the cache is cleared");
+            clear(&self.loader).await?;
+            *position = Ok(None);
+        }
+        if !changes.codes.is_empty() {
+            debug!(codes = changes.codes.len(), "links changed");
+            invalidate(&self.loader, &changes.codes).await?;
+        }
+        Ok(())
     }
 
     /// Catches up every so often for as long as its engine lives, whatever fails on the way.
@@ -133,10 +183,12 @@ impl ChangeLog {
     }
 
     async fn read(&self, after: Option<&ChangeCursor>) -> Result<Changes> {
-        self.loader.in_time(self.loader.store.changes(after)).await
+        let changes = self.loader.in_time(self.loader.store.changes(after)).await?;
+        self.loader.counters.changes.add(changes.codes.len() as u64);
+        Ok(changes)
     }
 
-    async fn position(&self) -> Result<Option<ChangeCursor>> {
+    async fn position(&self) -> Position {
         self.in_time(self.loader.cache.position()).await
     }
 

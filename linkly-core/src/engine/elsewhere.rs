@@ -26,12 +26,17 @@ impl Listener for Loader {
     async fn missed(&self) {
         debug!("what other nodes have written may have been missed");
         self.counters.cleared.add(1);
-        self.forget(self.cache.forget_all()).await;
-        self.detach_all();
+        self.forget_all().await;
     }
 }
 
 impl Loader {
+    /// Drops whatever is in this process's memory.
+    pub(crate) async fn forget_all(&self) {
+        self.forget(self.cache.forget_all()).await;
+        self.detach_all();
+    }
+
     /// When it fails, the change log makes up for it.
     async fn forget(&self, forgetting: impl Future<Output = Result<()>>) {
         let deadline = self.config.write_timeout;

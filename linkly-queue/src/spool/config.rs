@@ -3,28 +3,15 @@
 use std::time::Duration;
 
 use linkly_core::{Error, Result, millis};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use crate::AtLimit;
 
 /// The most clicks that one call of the store can be told to have.
 const MAX_BATCH: usize = 65_536;
 
 /// The least limit: some calls of a recorder with its largest batches.
 const MIN_LIMIT_BYTES: u64 = 1 << 20;
-
-/// What happens to clicks that would take the spool over its limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AtLimit {
-    /// `record` waits for room: for as long as the store is away.
-    #[default]
-    Wait,
-    /// `record` fails with [`Error::Unavailable`].
-    Refuse,
-    /// `record` answers `Ok` and the clicks are dropped and [counted](super::SpoolMetrics::dropped). With
-    /// this alone an `Ok` does not mean that the clicks are durable.
-    Drop,
-}
 
 /// How a [`Spool`](super::Spool) works.
 ///

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use linkly_core::Click;
 use siphasher::sip::SipHasher13;
 
-use super::encoding::{self, Reader};
+use crate::encoding::{self, Reader};
 
 /// No text and no number that this crate writes.
 pub(super) const MARK: [u8; 8] = *b"\xFFlnkspl\x00";
@@ -201,7 +201,7 @@ fn head_checksum(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::spool::encoding::tests::random_click;
+    use crate::encoding::tests::random_click;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 

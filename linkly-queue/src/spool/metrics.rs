@@ -38,9 +38,9 @@ pub struct SpoolMetrics {
     pub dead: u64,
     /// Dead letters that were put back among the clicks.
     pub replayed: u64,
-    /// Clicks that were dropped at the limit ([`AtLimit::Drop`](super::AtLimit::Drop)).
+    /// Clicks that were dropped at the limit ([`AtLimit::Drop`](crate::AtLimit::Drop)).
     pub dropped: u64,
-    /// Clicks that were refused at the limit ([`AtLimit::Refuse`](super::AtLimit::Refuse)).
+    /// Clicks that were refused at the limit ([`AtLimit::Refuse`](crate::AtLimit::Refuse)).
     pub refused: u64,
     /// Commits: fsyncs of the file.
     pub commits: u64,

@@ -14,7 +14,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 mod config;
 mod deliver;
-mod encoding;
 mod error;
 mod file;
 mod frame;
@@ -32,7 +31,7 @@ mod state;
 mod tests;
 mod writer;
 
-pub use config::{AtLimit, SpoolConfig};
+pub use config::SpoolConfig;
 pub use metrics::{SpoolMetrics, SpoolReport};
 pub use salvage::Salvage;
 
@@ -296,7 +295,7 @@ impl Spool {
 ///
 /// - [`Error::InvalidInput`] for a click that no store would take ([`Click::check`]), before anything
 ///   is written.
-/// - [`Error::Unavailable`] at the limit ([`AtLimit::Refuse`]), and when the commit failed. It may have
+/// - [`Error::Unavailable`] at the limit ([`AtLimit::Refuse`](crate::AtLimit::Refuse)), and when the commit failed. It may have
 ///   happened all the same; recording again is safe.
 /// - [`Error::Refused`] for clicks that together are larger than the limit.
 /// - [`Error::Closed`] after a shutdown.

@@ -14,7 +14,8 @@ use super::frame::Draft;
 use super::group::Group;
 use super::metrics::SpoolMetrics;
 use super::state::{Order, Read, State, Work};
-use super::{AtLimit, BACKEND, SpoolConfig, closed};
+use super::{BACKEND, SpoolConfig, closed};
+use crate::AtLimit;
 
 #[derive(Debug)]
 pub(super) struct Shared {

@@ -123,7 +123,7 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::encoding::tests::random_click;
+    use crate::encoding::tests::random_click;
     use crate::spool::frame::Draft;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};

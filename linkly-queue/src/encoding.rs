@@ -5,10 +5,13 @@
 //! (u64), and each text as a length (u8) and its bytes. Numbers are little-endian. An ordinary click takes
 //! 70 to 90 bytes, a third of its JSON.
 
+use linkly_core::chrono::DateTime;
 use linkly_core::{Click, Code, MAX_CLICK_TEXT_BYTES, MAX_KEY_BYTES, Uuid, time_of};
 
+use crate::DeadLetter;
+
 /// The version that is written. What is read is told by the frame the clicks stand in.
-pub(super) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 const BOT: u16 = 1 << 0;
 const LINK_ID: u16 = 1 << 1;
@@ -22,11 +25,15 @@ const COUNTRY: u16 = 1 << 7;
 // The lengths of texts are one byte, that of a key two.
 const _: () = assert!(MAX_CLICK_TEXT_BYTES <= u8::MAX as usize && MAX_KEY_BYTES <= u16::MAX as usize);
 
+/// The most bytes of a dead letter's reason.
+const MAX_REASON_BYTES: usize = 255;
+
 /// The most bytes of one click.
-pub(super) const MAX_CLICK_BYTES: usize = 16 + 2 + 2 + MAX_KEY_BYTES + 16 + 8 + 5 * (1 + MAX_CLICK_TEXT_BYTES);
+#[cfg(any(feature = "spool", test))]
+pub(crate) const MAX_CLICK_BYTES: usize = 16 + 2 + 2 + MAX_KEY_BYTES + 16 + 8 + 5 * (1 + MAX_CLICK_TEXT_BYTES);
 
 /// Appends a click that passed [`Click::check`].
-pub(super) fn push(bytes: &mut Vec<u8>, click: &Click) {
+pub(crate) fn push(bytes: &mut Vec<u8>, click: &Click) {
     let texts = [
         (REFERRER, click.referrer.as_deref()),
         (BROWSER, click.browser.as_deref()),
@@ -54,33 +61,45 @@ pub(super) fn push(bytes: &mut Vec<u8>, click: &Click) {
     }
 }
 
+/// Appends a dead letter: its click, the tries (u32), when it was refused (u64, milliseconds since 1970), and the
+/// reason as a length (u8) and its bytes.
+pub(crate) fn push_letter(bytes: &mut Vec<u8>, letter: &DeadLetter) {
+    let reason = &letter.reason[..letter.reason.floor_char_boundary(MAX_REASON_BYTES)];
+    let at = u64::try_from(letter.refused_at.timestamp_millis()).unwrap_or_default();
+    push(bytes, &letter.click);
+    bytes.extend_from_slice(&letter.tries.to_le_bytes());
+    bytes.extend_from_slice(&at.to_le_bytes());
+    bytes.push(reason.len() as u8);
+    bytes.extend_from_slice(reason.as_bytes());
+}
+
 /// Reads what was written, piece by piece; `None` where it ends too soon or breaks a rule.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(super) fn text(&mut self, len: usize) -> Option<&'a str> {
+    pub(crate) fn text(&mut self, len: usize) -> Option<&'a str> {
         str::from_utf8(self.bytes(len)?).ok()
     }
 
@@ -89,7 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A click of that version.
-    pub(super) fn click(&mut self, version: u8) -> Option<Click> {
+    pub(crate) fn click(&mut self, version: u8) -> Option<Click> {
         if version != VERSION {
             return None;
         }
@@ -115,18 +134,27 @@ impl<'a> Reader<'a> {
         click.country = text(COUNTRY)?;
         Some(click)
     }
+
+    /// A dead letter whose click is of that version.
+    pub(crate) fn letter(&mut self, version: u8) -> Option<DeadLetter> {
+        let click = self.click(version)?;
+        let (tries, at) = (self.u32()?, self.u64()?);
+        let [len] = self.array()?;
+        let reason = self.text(usize::from(len))?.to_owned();
+        let refused_at = DateTime::from_timestamp_millis(i64::try_from(at).ok()?)?;
+        Some(DeadLetter::new(click, reason, tries, refused_at))
+    }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
-    use linkly_core::chrono::DateTime;
     use linkly_core::{Domain, new_id};
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 
     /// A click of which anything may be known.
-    pub(in crate::spool) fn random_click(random: &mut StdRng) -> Click {
+    pub(crate) fn random_click(random: &mut StdRng) -> Click {
         let at = DateTime::from_timestamp_millis(random.random_range(0..4_000_000_000_000)).unwrap();
         let path = format!("c{}", random.random_range(0..1_000));
         let code = if random.random_bool(0.2) {

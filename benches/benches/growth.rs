@@ -1,0 +1,205 @@
+//! How cost grows with the number of links and of clicks: on SQLite, on Postgres, and in the cache in memory.
+//!
+//! A store grows from size to size, with as many clicks of one link as it has links. `LINKLY_BENCH_SIZES` names the
+//! sizes (100000,1000000); at each of them the median of an operation is taken. `cargo xtask bench growth` makes
+//! tables of the lines that are written.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use linkly_benches::{Codes, Shape, page_of};
+use linkly_cache::MemoryCache;
+use linkly_core::chrono::{DateTime, TimeDelta, Utc};
+use linkly_core::{
+    Cache, CacheExt, Click, Clock, Code, Config, Entry, Linkly, NewLink, Step, Store, SystemClock, Target, TargetParts,
+    Tick, TimeRange, Uuid,
+};
+use linkly_store_postgres::PostgresStore;
+use linkly_store_sqlite::SqliteStore;
+use linkly_testkit::Postgres;
+
+const HOT: &str = "hot";
+const BATCH: usize = 1_000;
+
+struct Run {
+    sizes: Vec<usize>,
+    /// How often each operation is done.
+    times: usize,
+}
+
+impl Run {
+    fn asked() -> Self {
+        if std::env::args().any(|arg| arg == "--test") {
+            return Self { sizes: vec![1_000, 2_000], times: 2 };
+        }
+        let sizes = std::env::var("LINKLY_BENCH_SIZES").unwrap_or_else(|_| "100000,1000000".to_owned());
+        Self { sizes: sizes.split(',').map(|size| size.parse().expect("sizes are numbers")).collect(), times: 2_000 }
+    }
+}
+
+/// A store that grows.
+struct Growing {
+    backend: &'static str,
+    linkly: Linkly,
+    links: usize,
+    clicks: usize,
+    made: usize,
+}
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600, 0).unwrap()
+}
+
+fn new(code: &str) -> NewLink {
+    NewLink::new(format!("https://iii.dev/where/it/leads/{code}")).with_code(code)
+}
+
+/// A link and its clicks, one every half minute.
+fn clicks(first: usize, count: usize) -> Vec<Click> {
+    let code = Code::new(HOT).unwrap();
+    (first..first + count).map(|i| Click::new(code.clone(), start() + TimeDelta::seconds(30 * i as i64))).collect()
+}
+
+impl Growing {
+    async fn new(backend: &'static str, store: impl Store) -> Self {
+        let config = Config::default().with_poll_changes(Duration::ZERO);
+        let linkly = Linkly::builder(store).config(config).start().await.unwrap();
+        linkly.create(new(HOT)).await.unwrap();
+        Self { backend, linkly, links: 0, clicks: 0, made: 0 }
+    }
+
+    async fn bytes(&self) -> u64 {
+        self.linkly.store().optimize().await.unwrap();
+        self.linkly.store().size().await.unwrap().bytes
+    }
+
+    async fn grow(&mut self, size: usize) {
+        let (before, added) = (self.bytes().await, (size - self.links) as f64);
+        while self.links < size {
+            let codes: Vec<String> = (self.links..size.min(self.links + BATCH)).map(Codes::nth).collect();
+            for made in self.linkly.create_many(codes.iter().map(|code| new(code)).collect()).await.unwrap() {
+                made.unwrap();
+            }
+            self.links += codes.len();
+        }
+        let with_links = self.bytes().await;
+        while self.clicks < size {
+            let count = BATCH.min(size - self.clicks);
+            self.linkly.store().record(&clicks(self.clicks, count)).await.unwrap();
+            self.clicks += count;
+        }
+        let with_clicks = self.bytes().await;
+        let grown = |from: u64, to: u64| to.saturating_sub(from) as f64 / added;
+        publish(self.backend, "bytes on disk for a link", size, grown(before, with_links));
+        publish(self.backend, "bytes on disk for a click", size, grown(with_links, with_clicks));
+    }
+
+    async fn measure(&mut self, size: usize, times: usize) {
+        let (linkly, store) = (&self.linkly, self.linkly.store());
+        let codes = Codes::drawn(size, Shape::Uniform, 1);
+        let half = page_of(1).with_created(
+            None,
+            Some(
+                store.get(&[Code::new(&Codes::nth(size / 2)).unwrap()]).await.unwrap()[0].as_ref().unwrap().created_at,
+            ),
+        );
+        let cursor = linkly.list(&half).await.unwrap().next;
+        let deep = page_of(50).with_after(cursor).with_created(half.created_from, half.created_until);
+        let days = TimeRange::new(start(), start() + TimeDelta::days(30));
+        let made = self.made;
+        self.made += times;
+
+        let miss = median(times, async |i| assert!(linkly.resolve(codes.get(i)).await.is_ok())).await;
+        publish(self.backend, "resolve, a miss", size, miss);
+        let create = median(times, async |i| drop(linkly.create(new(&format!("n{}", made + i))).await.unwrap())).await;
+        publish(self.backend, "create", size, create);
+        let stats = median(times, async |_| assert!(linkly.stats(HOT).await.unwrap().clicks > 0)).await;
+        publish(self.backend, "stats", size, stats);
+        let series = async |_| assert!(!linkly.series(HOT, days, Step::Hour).await.unwrap().is_empty());
+        publish(self.backend, "series of 30 days", size, median(times.div_ceil(10), series).await);
+        let list = async |_| assert!(!linkly.list(&deep).await.unwrap().items.is_empty());
+        publish(self.backend, "list, half way down", size, median(times.div_ceil(10), list).await);
+        let first = self.clicks;
+        let batches: Vec<_> = (0..times.div_ceil(20)).map(|i| clicks(first + i * BATCH, BATCH)).collect();
+        let record = median(batches.len(), async |i| store.record(&batches[i]).await.unwrap()).await;
+        publish(self.backend, "record 1,000 clicks", size, record);
+        self.clicks += batches.len() * BATCH;
+    }
+}
+
+/// The median time of an operation, in nanoseconds, after as many to warm up.
+async fn median(times: usize, operation: impl AsyncFn(usize)) -> f64 {
+    let mut all = Vec::new();
+    for i in 0..times {
+        let start = Instant::now();
+        operation(i).await;
+        all.push(start.elapsed());
+    }
+    // The first half is what brings the database's pages in.
+    let warm = &mut all[times / 2..];
+    warm.sort_unstable();
+    warm[warm.len() / 2].as_nanos() as f64
+}
+
+/// Writes a line for `cargo xtask bench growth`.
+fn publish(backend: &str, what: &str, size: usize, value: f64) {
+    println!("{backend}, {what}, at {size}: {value:.0}");
+    if let Some(path) = std::env::var_os("LINKLY_BENCH_FIGURES") {
+        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{backend}\t{what}\t{size}\t{value:.1}").unwrap();
+    }
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).unwrap();
+    kib.parse::<f64>().unwrap() * 1_024.0
+}
+
+/// What a cached link takes beyond the text of its code and URL.
+async fn cached(links: usize) -> f64 {
+    let before = resident();
+    let (cache, now, mut text) = (MemoryCache::builder().capacity(links).build(), SystemClock.tick(), 0);
+    for i in 0..links {
+        let code = Codes::nth(i);
+        let url = format!("https://iii.dev/where/it/leads/{code}");
+        text += code.len() + url.len();
+        let target = Target::new(TargetParts::new(Uuid::nil(), url));
+        let lease = cache.get_one(&Code::new(&code).unwrap(), now).await.unwrap().lease.unwrap();
+        cache.fill_one(lease, Entry::new(Some(target), Tick::MAX, Tick::MAX), now).await.unwrap();
+    }
+    let held = (0..links).filter(|i| cache.peek(&Codes::nth(*i), now).is_some()).count();
+    (resident() - before - text as f64 * held as f64 / links as f64) / held as f64
+}
+
+fn main() {
+    let run = Run::asked();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // First, while the allocator has nothing to give again.
+    let links = run.sizes.iter().copied().min().unwrap_or(1_000).clamp(1_000, 1_000_000);
+    publish("memory", "bytes for a cached link beyond its text", links, runtime.block_on(cached(links)));
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("linkly.db").display());
+    runtime.block_on(async {
+        let mut growing = Growing::new("sqlite", SqliteStore::connect(&url).await.unwrap()).await;
+        for size in &run.sizes {
+            growing.grow(*size).await;
+            growing.measure(*size, run.times).await;
+        }
+    });
+    drop(folder);
+
+    let server = Postgres::start();
+    runtime.block_on(async {
+        let store = PostgresStore::connect(&server.new_database()).await.unwrap();
+        let mut growing = Growing::new("postgres", store.clone()).await;
+        for size in &run.sizes {
+            growing.grow(*size).await;
+            store.pool().get().await.unwrap().batch_execute("VACUUM ANALYZE").await.unwrap();
+            growing.measure(*size, run.times).await;
+        }
+    });
+}

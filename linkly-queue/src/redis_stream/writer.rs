@@ -1,0 +1,392 @@
+//! A writer: takes clicks from the stream, brings them to the store, and deletes them.
+//!
+//! It is a consumer of its own in the group. Redis notes which entries it has in hand, so none is lost with it: after a
+//! lost connection it asks for them again, and when it has ended another claims them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linkly_core::chrono::Utc;
+use linkly_core::{Backoff, Click, ClickSink, Delivered, Delivery, Result};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Shared;
+use super::entries::{self, Entry};
+use super::error;
+use super::metrics::add;
+use crate::DeadLetter;
+
+const FORGET: &str = include_str!("forget.lua");
+const REPLAY: &str = include_str!("replay.lua");
+
+/// How long Redis holds a request for clicks while there are none: a shutdown waits for the end of it.
+const BLOCK: Duration = Duration::from_millis(250);
+/// The longest pause before a retry once a shutdown has begun.
+const MOST_CLOSING_BACKOFF: Duration = Duration::from_millis(250);
+/// From this try on a claimed click is brought alone: whichever ends its writers does not take others with it.
+const ALONE_FROM: u32 = 3;
+/// The most entries that were put aside and are looked at again in one round trip.
+const ASIDE_AT_ONCE: usize = 1_000;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    sink: Arc<dyn ClickSink>,
+    /// The consumer's name.
+    name: String,
+    closing: watch::Receiver<bool>,
+}
+
+/// Clicks that go to the store together, and the ids of their entries.
+#[derive(Default)]
+struct Batch {
+    ids: Vec<String>,
+    clicks: Vec<Click>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        sink: Arc<dyn ClickSink>,
+        name: String,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        Self { shared, sink, name, closing }
+    }
+
+    /// Works until it is told to end and has nothing in hand.
+    pub(super) async fn run(self) {
+        let config = &self.shared.config;
+        let mut backoff = Backoff::new(config.first_backoff, config.most_backoff);
+        let mut is_down = false;
+        loop {
+            let work = async {
+                let connection = connect(&self.shared).await?;
+                backoff.reset();
+                is_down = false;
+                Session { writer: &self, connection, renew_at: Instant::now() }.work().await
+            };
+            let Err(error) = work.await else { return };
+            add(&self.shared.counters.failed_calls, 1);
+            // Once, and not with every try.
+            if std::mem::replace(&mut is_down, true) {
+                tracing::debug!(%error, "a writer still cannot work with the stream");
+            } else {
+                tracing::warn!(%error, "a writer cannot work with the stream, and connects again");
+            }
+            self.pause(backoff.pause()).await;
+        }
+    }
+
+    /// Waits before a retry; a shutdown has less patience.
+    async fn pause(&self, pause: Duration) {
+        if self.is_closing() {
+            return tokio::time::sleep(pause.min(MOST_CLOSING_BACKOFF)).await;
+        }
+        // Elapsed, or it is to end and there may be no time to wait.
+        _ = timeout(pause, self.closing.clone().wait_for(|closing| *closing)).await;
+    }
+
+    fn is_closing(&self) -> bool {
+        // The sender gone means that the writers were dropped, which ends this task too.
+        *self.closing.borrow()
+    }
+}
+
+/// A connection of its own, since a request that waits for clicks holds up all behind it; and the group.
+async fn connect(shared: &Shared) -> Result<MultiplexedConnection> {
+    let config = &shared.config;
+    let settings = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(config.timeout))
+        .set_response_timeout(Some(BLOCK + config.timeout));
+    let connection = shared.client.get_multiplexed_async_connection_with_config(&settings).await;
+    let mut connection = connection.map_err(error::map)?;
+    let mut create = redis::cmd("XGROUP");
+    create.arg("CREATE").arg(&shared.keys.clicks).arg(&config.group).arg("0").arg("MKSTREAM");
+    match create.query_async::<()>(&mut connection).await {
+        Err(error) if error.code() != Some("BUSYGROUP") => Err(error::map(error)),
+        _ => Ok(connection),
+    }
+}
+
+/// Makes what a writer that is no more has in hand due for others at once, as if it had never been taken.
+pub(super) async fn give_back(shared: &Shared, name: &str) -> Result<()> {
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(&shared.keys.clicks).arg(&shared.config.group).arg("-").arg("+").arg(usize::MAX >> 1).arg(name);
+    let pending: Vec<(String, String, u64, u32)> = shared.ask(&pending).await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = pending.iter().map(|(id, ..)| &**id).collect();
+    let due = shared.config.claim_after.as_millis() as u64;
+    shared.ask::<Vec<String>>(&claim_own(shared, name, &ids, due, 0)).await.map(drop)
+}
+
+/// Sets how long a writer has had these in hand without a sign of life, and how many writers have had them.
+fn claim_own(shared: &Shared, name: &str, ids: &[impl AsRef<str>], idle_millis: u64, tries: u32) -> Cmd {
+    let mut claim = redis::cmd("XCLAIM");
+    claim.arg(&shared.keys.clicks).arg(&shared.config.group).arg(name).arg(0);
+    for id in ids {
+        claim.arg(id.as_ref());
+    }
+    claim.arg("IDLE").arg(idle_millis).arg("RETRYCOUNT").arg(tries).arg("JUSTID");
+    claim
+}
+
+/// A writer and its connection.
+struct Session<'a> {
+    writer: &'a Writer,
+    connection: MultiplexedConnection,
+    /// When the next sign of life is due.
+    renew_at: Instant,
+}
+
+impl Session<'_> {
+    async fn work(&mut self) -> Result<()> {
+        let config = &self.writer.shared.config;
+        self.take_back_what_was_put_aside().await?;
+        // What it has in hand from before its connection was lost.
+        let mut is_own = true;
+        let mut claim_at = Instant::now();
+        loop {
+            let began = Instant::now();
+            if is_own {
+                let own = self.read("0").await?;
+                is_own = !own.is_empty();
+                self.bring(own).await?;
+                continue;
+            }
+            if self.writer.is_closing() {
+                return Ok(());
+            }
+            if began >= claim_at {
+                let claimed = self.claim().await?;
+                if claimed.is_empty() {
+                    claim_at = began + config.claim_after / 2;
+                    self.forget().await?;
+                }
+                self.bring_claimed(claimed).await?;
+                continue;
+            }
+            let taken = self.read(">").await?;
+            let is_full = taken.len() >= config.batch;
+            let is_empty = taken.is_empty();
+            self.bring(taken).await?;
+            if !is_full && !is_empty {
+                let mut closing = self.writer.closing.clone();
+                // Elapsed, or it is to end.
+                _ = timeout_at(began + config.interval, closing.wait_for(|closing| *closing)).await;
+            }
+        }
+    }
+
+    /// Takes new entries, which waits for some, or those that it has in hand.
+    async fn read(&mut self, from: &str) -> Result<Vec<Entry>> {
+        let Shared { config, keys, .. } = &*self.writer.shared;
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP").arg(&config.group).arg(&self.writer.name).arg("COUNT").arg(config.batch);
+        if from == ">" {
+            read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        }
+        read.arg("STREAMS").arg(&keys.clicks).arg(from);
+        let streams: Option<Vec<(String, Vec<Entry>)>> = self.ask(&read).await?;
+        self.renew_at = Instant::now() + config.claim_after / 3;
+        Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
+    }
+
+    /// Takes over what writers had in hand that have given no sign of life, and how many writers had it.
+    async fn claim(&mut self) -> Result<Vec<(Entry, u32)>> {
+        let Shared { config, keys, counters, .. } = &*self.writer.shared;
+        let mut claim = redis::cmd("XAUTOCLAIM");
+        claim.arg(&keys.clicks).arg(&config.group).arg(&self.writer.name);
+        claim.arg(config.claim_after.as_millis() as u64).arg("0-0").arg("COUNT").arg(config.batch);
+        let (_, claimed, _): (String, Vec<Entry>, Vec<String>) = self.ask(&claim).await?;
+        let (Some((first, _)), Some((last, _))) = (claimed.first(), claimed.last()) else { return Ok(Vec::new()) };
+        let mut tries = redis::cmd("XPENDING");
+        tries.arg(&keys.clicks).arg(&config.group).arg(first).arg(last).arg(config.batch).arg(&self.writer.name);
+        let tries: Vec<(String, String, u64, u32)> = self.ask(&tries).await?;
+        let tries: HashMap<String, u32> = tries.into_iter().map(|(id, _, _, tries)| (id, tries)).collect();
+        add(&counters.claimed, claimed.len());
+        self.renew_at = Instant::now() + config.claim_after / 3;
+        let with_tries = |entry: Entry| {
+            let tries = tries.get(&entry.0).copied().unwrap_or(1);
+            (entry, tries)
+        };
+        Ok(claimed.into_iter().map(with_tries).collect())
+    }
+
+    /// Brings what was taken over. What several writers have ended with is brought alone, so that whichever of them
+    /// is the cause takes no others with it, and given up after too many.
+    async fn bring_claimed(&mut self, claimed: Vec<(Entry, u32)>) -> Result<()> {
+        let shared = &self.writer.shared;
+        let most = shared.config.max_retries;
+        let (mut together, mut alone, mut others) = (Vec::new(), None, BTreeMap::<u32, Vec<String>>::new());
+        for (entry, tries) in claimed {
+            match tries {
+                // The count has this writer in it.
+                tries if tries > most => self.bury(entry, tries - 1).await?,
+                tries if tries < ALONE_FROM => together.push(entry),
+                _ if alone.is_none() => alone = Some(entry),
+                tries => others.entry(tries - 1).or_default().push(entry.0),
+            }
+        }
+        let due = shared.config.claim_after.as_millis() as u64;
+        for (tries, ids) in others {
+            let back = claim_own(shared, &self.writer.name, &ids, due, tries);
+            self.ask::<Vec<String>>(&back).await?;
+        }
+        self.bring(together).await?;
+        self.bring(alone.into_iter().collect()).await
+    }
+
+    /// Brings entries to the store, for as long as it takes.
+    async fn bring(&mut self, taken: Vec<Entry>) -> Result<()> {
+        let (mut batch, mut aside, mut gone) = (Batch::default(), Vec::new(), Vec::new());
+        for (id, fields) in taken {
+            match fields {
+                None => gone.push(id),
+                Some(fields) => match entries::click(&fields) {
+                    Some(click) => {
+                        batch.ids.push(id);
+                        batch.clicks.push(click);
+                    }
+                    None => aside.push((id, fields)),
+                },
+            }
+        }
+        if !gone.is_empty() {
+            self.settle(&gone, |_| {}).await?;
+        }
+        for (id, fields) in aside {
+            self.put_aside(&id, &fields).await?;
+        }
+        if batch.clicks.is_empty() { Ok(()) } else { self.deliver(batch).await }
+    }
+
+    async fn deliver(&mut self, batch: Batch) -> Result<()> {
+        let writer = self.writer;
+        let Shared { config, counters, keys, .. } = &*writer.shared;
+        let Batch { ids, clicks } = batch;
+        let mut backoff = Backoff::new(config.first_backoff, config.most_backoff);
+        let mut delivery = Delivery::new(&*writer.sink, &clicks, config.write_timeout);
+        let mut done = 0;
+        loop {
+            let delivered = {
+                let mut next = pin!(delivery.next());
+                loop {
+                    match timeout_at(self.renew_at, &mut next).await {
+                        Ok(delivered) => break delivered,
+                        Err(_) => self.renew(&ids[done..]).await?,
+                    }
+                }
+            };
+            match delivered {
+                None => return Ok(()),
+                Some(Delivered::Written(count)) => {
+                    backoff.reset();
+                    self.settle(&ids[done..done + count], |_| {}).await?;
+                    done += count;
+                    add(&counters.delivered, count);
+                    add(&counters.batches, 1);
+                }
+                Some(Delivered::Dead(letter)) => {
+                    let letter = DeadLetter::new(letter.click, letter.error.to_string(), letter.tries, Utc::now());
+                    let add_letter = |commands: &mut Pipeline| entries::add_letter(commands, &keys.dead, &letter);
+                    self.settle(&ids[done..=done], add_letter).await?;
+                    done += 1;
+                    add(&counters.dead, 1);
+                }
+                Some(_) => {
+                    add(&counters.retried, 1);
+                    // It is the store's fault, and no writer's end.
+                    self.renew(&ids[done..]).await?;
+                    writer.pause(backoff.pause_within(config.claim_after / 3)).await;
+                }
+            }
+        }
+    }
+
+    /// Deletes entries, and does something else in the same transaction.
+    async fn settle(&mut self, ids: &[String], and: impl FnOnce(&mut Pipeline)) -> Result<()> {
+        let Shared { config, keys, .. } = &*self.writer.shared;
+        let mut settle = redis::pipe();
+        settle.atomic();
+        and(&mut settle);
+        settle.cmd("XACK").arg(&keys.clicks).arg(&config.group).arg(ids).ignore();
+        settle.cmd("XDEL").arg(&keys.clicks).arg(ids).ignore();
+        self.ask_all(&settle).await
+    }
+
+    /// A click with which its writers have ended.
+    async fn bury(&mut self, entry: Entry, writers: u32) -> Result<()> {
+        let (id, Some(fields)) = entry else { return self.settle(&[entry.0], |_| {}).await };
+        let Some(click) = entries::click(&fields) else { return self.put_aside(&id, &fields).await };
+        let shared = &self.writer.shared;
+        let reason = format!("{writers} writers ended with it in hand");
+        tracing::error!(id = %click.id, code = %click.code, writers, "a click is given up: its writers end with it");
+        let letter = DeadLetter::new(click, reason, writers, Utc::now());
+        self.settle(&[id], |commands| entries::add_letter(commands, &shared.keys.dead, &letter)).await?;
+        add(&shared.counters.dead, 1);
+        Ok(())
+    }
+
+    /// An entry that cannot be read here.
+    async fn put_aside(&mut self, id: &str, fields: &[Vec<u8>]) -> Result<()> {
+        let shared = &self.writer.shared;
+        tracing::error!(id, "an entry of the stream cannot be read, it is kept");
+        let aside = |commands: &mut Pipeline| {
+            commands.cmd("XADD").arg(&shared.keys.unreadable).arg("*").arg(fields).ignore();
+        };
+        self.settle(&[id.to_owned()], aside).await?;
+        add(&shared.counters.unreadable, 1);
+        Ok(())
+    }
+
+    /// Entries that an older release could not read, and this one can, go back into the stream.
+    async fn take_back_what_was_put_aside(&mut self) -> Result<()> {
+        let keys = &self.writer.shared.keys;
+        let mut after: Option<String> = None;
+        loop {
+            let found: Vec<Entry> =
+                self.ask(&entries::range(&keys.unreadable, after.as_deref(), ASIDE_AT_ONCE)).await?;
+            let Some((last, _)) = found.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (id, fields) in found {
+                if let Some(click) = fields.as_deref().and_then(entries::click) {
+                    let mut back = redis::cmd("EVAL");
+                    back.arg(REPLAY).arg(2).arg(&keys.unreadable).arg(&keys.clicks);
+                    back.arg(id).arg(entries::value(&click));
+                    self.ask::<u64>(&back).await?;
+                }
+            }
+        }
+    }
+
+    /// A sign of life.
+    async fn renew(&mut self, ids: &[String]) -> Result<()> {
+        let shared = &self.writer.shared;
+        self.renew_at = Instant::now() + shared.config.claim_after / 3;
+        self.ask::<Vec<String>>(&claim_own(shared, &self.writer.name, ids, 0, 0)).await.map(drop)
+    }
+
+    /// Deletes consumers that have ended with nothing in hand.
+    async fn forget(&mut self) -> Result<()> {
+        let Shared { config, keys, .. } = &*self.writer.shared;
+        let mut forget = redis::cmd("EVAL");
+        forget.arg(FORGET).arg(1).arg(&keys.clicks).arg(&config.group);
+        forget.arg((config.claim_after * 2).as_millis() as u64);
+        self.ask(&forget).await
+    }
+
+    async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
+        command.query_async(&mut self.connection).await.map_err(error::map)
+    }
+
+    async fn ask_all(&mut self, commands: &Pipeline) -> Result<()> {
+        commands.query_async(&mut self.connection).await.map_err(error::map)
+    }
+}
