@@ -41,7 +41,7 @@ async fn a_key_goes_through_the_same_on_a_server_and_in_the_model() {
                 let given = found.lease.as_ref().map(Lease::token);
                 match key.look_up(given.unwrap_or_default()) {
                     Ok(there) => {
-                        assert_eq!((found.entry.as_ref().and_then(version), given), (Some(there), None), "{step}")
+                        assert_eq!((found.entry.as_ref().and_then(version), given), (Some(there), None), "{step}");
                     }
                     Err(nonce) => assert_eq!((found.entry, given), (None, Some(nonce)), "{step}"),
                 }
