@@ -185,7 +185,7 @@ fn main() {
     let run = Run::asked();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // First, while the allocator has nothing to give again.
-    let links = run.sizes.iter().copied().min().unwrap_or(1_000).clamp(1_000, 1_000_000);
+    let links = run.sizes.iter().copied().max().unwrap_or(1_000).clamp(1_000, 1_000_000);
     publish("memory", "bytes for a cached link beyond its text", links, runtime.block_on(cached(links)));
 
     let folder = tempfile::tempdir().unwrap();
