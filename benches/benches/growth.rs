@@ -75,7 +75,7 @@ impl Growing {
     }
 
     async fn grow(&mut self, size: usize) {
-        let (before, added) = (self.bytes().await, (size - self.links) as f64);
+        let (before, links) = (self.bytes().await, self.links);
         while self.links < size {
             let codes: Vec<String> = (self.links..size.min(self.links + BATCH)).map(Codes::nth).collect();
             for made in self.linkly.create_many(codes.iter().map(|code| new(code)).collect()).await.unwrap() {
@@ -83,29 +83,36 @@ impl Growing {
             }
             self.links += codes.len();
         }
-        let with_links = self.bytes().await;
+        let (with_links, clicks_before) = (self.bytes().await, self.clicks);
         while self.clicks < size {
             let count = BATCH.min(size - self.clicks);
             self.linkly.store().record(&clicks(self.clicks, count)).await.unwrap();
             self.clicks += count;
         }
         let with_clicks = self.bytes().await;
-        let grown = |from: u64, to: u64| to.saturating_sub(from) as f64 / added;
-        publish(self.backend, "bytes on disk for a link", size, grown(before, with_links));
-        publish(self.backend, "bytes on disk for a click", size, grown(with_links, with_clicks));
+        self.publish_bytes("bytes on disk for a link", size, with_links.saturating_sub(before), self.links - links);
+        self.publish_bytes(
+            "bytes on disk for a click",
+            size,
+            with_clicks.saturating_sub(with_links),
+            self.clicks - clicks_before,
+        );
+    }
+
+    /// Of what was added since the size before, if anything was.
+    fn publish_bytes(&self, what: &str, size: usize, bytes: u64, added: usize) {
+        if added > 0 {
+            publish(self.backend, what, size, bytes as f64 / added as f64);
+        }
     }
 
     async fn measure(&mut self, size: usize, times: usize) {
         let (linkly, store) = (&self.linkly, self.linkly.store());
         let codes = Codes::drawn(size, Shape::Uniform, 1);
-        let half = page_of(1).with_created(
-            None,
-            Some(
-                store.get(&[Code::new(&Codes::nth(size / 2)).unwrap()]).await.unwrap()[0].as_ref().unwrap().created_at,
-            ),
-        );
-        let cursor = linkly.list(&half).await.unwrap().next;
-        let deep = page_of(50).with_after(cursor).with_created(half.created_from, half.created_until);
+        let middle = store.get(&[Code::new(&Codes::nth(size / 2)).unwrap()]).await.unwrap();
+        let until = middle[0].as_ref().unwrap().created_at;
+        let middle = linkly.list(&page_of(1).with_created(None, Some(until))).await.unwrap();
+        let deep = page_of(50).with_after(middle.next);
         let days = TimeRange::new(start(), start() + TimeDelta::days(30));
         let made = self.made;
         self.made += times;
@@ -178,7 +185,7 @@ fn main() {
     let run = Run::asked();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // First, while the allocator has nothing to give again.
-    let links = run.sizes.iter().copied().min().unwrap_or(1_000).clamp(1_000, 1_000_000);
+    let links = run.sizes.iter().copied().max().unwrap_or(1_000).clamp(1_000, 1_000_000);
     publish("memory", "bytes for a cached link beyond its text", links, runtime.block_on(cached(links)));
 
     let folder = tempfile::tempdir().unwrap();

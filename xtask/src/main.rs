@@ -51,6 +51,7 @@ cargo xtask <command>
                        written by hand, and their rows counted
   bench growth [--short] [--sizes N,N]
                        operations at ever more links and clicks, bytes, and a minimal app of each backend
+  bench report         writes the report again from what was measured before
   outage               an example under load while Postgres is stopped, and while Redis is paused
 ";
 

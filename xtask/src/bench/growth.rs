@@ -114,7 +114,9 @@ and at most 160 bytes for a cached link beyond its text.
         }
         for name in names {
             let row: Vec<&&Point> = own.iter().filter(|point| point.what == name).collect();
-            let cells: String = row.iter().map(|point| format!(" {} |", point.shown())).collect();
+            let at =
+                |size: &u64| row.iter().find(|point| point.size == *size).map_or(String::new(), |point| point.shown());
+            let cells: String = sizes.iter().map(|size| format!(" {} |", at(size))).collect();
             let growth = match row.as_slice() {
                 [first, .., last] => format!("{:.2}", last.value / first.value),
                 _ => String::new(),

@@ -26,6 +26,8 @@ enum Subject {
     Suite,
     Http,
     Growth,
+    /// Nothing: the report is written again from what was kept.
+    Report,
 }
 
 /// What was asked for.
@@ -47,6 +49,7 @@ impl Options {
             match arg.as_str() {
                 "http" => options.subject = Subject::Http,
                 "growth" => options.subject = Subject::Growth,
+                "report" => options.subject = Subject::Report,
                 "--short" => options.size = Size::Short,
                 "--check" => options.check = true,
                 "--only" => {
@@ -59,7 +62,7 @@ impl Options {
                     options.sizes = Some(sizes.clone());
                 }
                 other => {
-                    let known = "http, growth, --short, --only BACKEND, --check, --sizes N,N";
+                    let known = "http, growth, report, --short, --only BACKEND, --check, --sizes N,N";
                     return Err(Failure::new(format!("bench knows {known}, and not {other:?}")));
                 }
             }
@@ -91,6 +94,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
             }
             write(&kept.join("http.md"), &section)?;
         }
+        Subject::Report => {}
         Subject::Growth => {
             let sizes = options.sizes.as_deref().unwrap_or(growth::sizes(options.size));
             let grown = growth::measure(sizes, &workspace.target, &folder().join("growth.svg"))?;
