@@ -93,7 +93,8 @@ impl Session {
 
     /// As of [`Cache::get`](linkly_core::Cache::get). What is missing is leased in a second round trip.
     pub(super) async fn look_up(&self, scope: &Scope, codes: &[Code], now: Tick) -> Result<Vec<Lookup>, Failure> {
-        let keys: Vec<String> = codes.iter().map(|code| self.key(scope, code)).collect();
+        let namespace = self.namespace(scope);
+        let keys: Vec<String> = codes.iter().map(|code| namespace.key(code)).collect();
         let mut questions = Pipeline::new();
         for keys in keys.chunks(scope.keys) {
             questions.cmd("MGET").arg(keys);
@@ -164,12 +165,13 @@ impl Session {
         fills: &[(Lease, Entry)],
         now: Tick,
     ) -> Result<Vec<Filled>, Failure> {
+        let namespace = self.namespace(scope);
         let mut scripts = Pipeline::with_capacity(fills.len() + 2);
         for (lease, entry) in fills {
             let life = life(entry, now);
             let value = if life.serve == 0 { Vec::new() } else { encoding::entry(entry.target.as_ref(), life) };
             let head = &encoding::lease(lease.token())[..];
-            scripts.cmd("EVALSHA").arg(&self.fill).arg(1).arg(self.key(scope, lease.code())).arg(head);
+            scripts.cmd("EVALSHA").arg(&self.fill).arg(1).arg(namespace.key(lease.code())).arg(head);
             scripts.arg(value).arg(life.serve);
         }
         let (mut answers, _) = self.ask_in(scope, scripts.clone()).await?;
@@ -190,11 +192,12 @@ impl Session {
 
     /// As of [`Cache::invalidate`](linkly_core::Cache::invalidate): with the key goes the lease.
     pub(super) async fn invalidate(&self, scope: &Scope, codes: &[Code]) -> Result<(), Failure> {
+        let namespace = self.namespace(scope);
         let mut removals = Pipeline::new();
         for codes in codes.chunks(scope.keys) {
             removals.cmd("UNLINK");
             for code in codes {
-                removals.arg(self.key(scope, code));
+                removals.arg(namespace.key(code));
             }
         }
         let (answers, _) = self.ask_in(scope, removals).await?;
@@ -248,10 +251,23 @@ impl Session {
         protocol::holds((epoch.drawn.as_bytes(), &epoch.holder), (drawn, &self.run))
     }
 
-    /// The braces make the code alone decide about a cluster's slot.
-    fn key(&self, scope: &Scope, code: &Code) -> String {
+    /// What the keys of a call begin with, made once for all of them.
+    fn namespace(&self, scope: &Scope) -> Namespace {
         let (prefix, run, Epoch { drawn, holder }) = (&self.config.prefix, &self.run, &*scope.epoch);
-        format!("{prefix}{drawn}{holder}{run}:{{{code}}}")
+        Namespace(format!("{prefix}{drawn}{holder}{run}:{{"))
+    }
+}
+
+struct Namespace(String);
+
+impl Namespace {
+    /// The braces make the code alone decide about a cluster's slot.
+    fn key(&self, code: &Code) -> String {
+        let mut key = String::with_capacity(self.0.len() + code.as_str().len() + 1);
+        key.push_str(&self.0);
+        key.push_str(code.as_str());
+        key.push('}');
+        key
     }
 }
 
