@@ -1,8 +1,9 @@
 //! What an implementation brings to its suite.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use linkly_core::{Cache, Store};
+use linkly_core::{Cache, ClickSink, Store};
 
 /// One database, empty at first: what [`store_suite!`](crate::store_suite) and
 /// [`migration_suite!`](crate::migration_suite) open for each case.
@@ -28,6 +29,25 @@ pub trait StoreFixture: Sized + Send + Sync + 'static {
     fn close(self) -> impl Future<Output = ()> + Send {
         async move { drop(self) }
     }
+}
+
+/// One queue of clicks, empty at first, in front of a sink: what [`queue_suite!`](crate::queue_suite) opens for each
+/// case.
+pub trait QueueFixture: Sized + Send + Sync + 'static {
+    /// The queue under test.
+    type Queue: ClickSink;
+
+    /// How long one case may take before it counts as hung. Default: 120 seconds.
+    const LIMIT: Duration = Duration::from_secs(120);
+
+    /// Opens a queue of its own for one case, which delivers to `sink`.
+    fn open(sink: Arc<dyn ClickSink>) -> impl Future<Output = Self> + Send;
+
+    /// The queue.
+    fn queue(&self) -> &Self::Queue;
+
+    /// Waits until the sink has all that was recorded before this call.
+    fn flush(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// One cache, empty at first: what [`cache_suite!`](crate::cache_suite) opens for each case.

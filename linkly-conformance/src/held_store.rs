@@ -1,4 +1,4 @@
-//! A store whose reads a case holds between the row and its way back.
+//! A store whose reads a case holds between the row and its way back, and which may stand behind a queue of clicks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 #[derive(Clone, Debug)]
 pub(crate) struct HeldStore {
     inner: MemoryStore,
+    /// Where clicks go first, if it is not the store.
+    queue: Option<Arc<dyn ClickSink>>,
     hold: Arc<Hold>,
 }
 
@@ -36,7 +38,12 @@ impl HeldStore {
             released: Semaphore::new(0),
             reads: AtomicUsize::new(0),
         };
-        Self { inner: MemoryStore::new(), hold: Arc::new(hold) }
+        Self { inner: MemoryStore::new(), queue: None, hold: Arc::new(hold) }
+    }
+
+    /// `inner`, whose clicks come by way of a queue in front of it.
+    pub(crate) fn behind(queue: Arc<dyn ClickSink>, inner: MemoryStore) -> Self {
+        Self { inner, queue: Some(queue), ..Self::new() }
     }
 
     /// Holds the next read when it has its rows.
@@ -102,7 +109,10 @@ impl LinkStore for HeldStore {
 #[async_trait]
 impl ClickSink for HeldStore {
     async fn record(&self, clicks: &[Click]) -> Result<()> {
-        self.inner.record(clicks).await
+        match &self.queue {
+            None => self.inner.record(clicks).await,
+            Some(queue) => queue.record(clicks).await,
+        }
     }
 }
 

@@ -11,9 +11,9 @@ pub mod store;
 
 pub use linkly_core;
 
-pub use fixture::{CacheFixture, StoreFixture};
+pub use fixture::{CacheFixture, QueueFixture, StoreFixture};
 pub use handles::{CacheHandle, Handles};
-pub use run::{CaseFuture, run_cache_case, run_migration_case, run_store_case};
+pub use run::{CaseFuture, run_cache_case, run_migration_case, run_queue_case, run_store_case};
 
 /// Gives a store its whole suite: one `#[test]` for each case, in a module for each subject, for a
 /// type that implements [`StoreFixture`].
@@ -35,6 +35,16 @@ macro_rules! migration_suite {
     ($fixture:ty) => {
         type MigrationSuiteFixture = $fixture;
         $crate::__migration_cases! { __migration_tests }
+    };
+}
+
+/// Gives a queue of clicks its suite: the cases of a store that are about recording, with the queue in front of a
+/// store, for a type that implements [`QueueFixture`]. How a queue delivers what its sink refuses is its own to say.
+#[macro_export]
+macro_rules! queue_suite {
+    ($fixture:ty) => {
+        type QueueSuiteFixture = $fixture;
+        $crate::__queue_cases! { __queue_tests }
     };
 }
 
@@ -60,6 +70,23 @@ macro_rules! __store_tests {
                 #[test]
                 fn $case() {
                     $crate::run_store_case::<super::StoreSuiteFixture>(|store| {
+                        ::std::boxed::Box::pin(async move { $crate::store::$module::$case(&store).await })
+                    });
+                }
+            )*
+        }
+    )*};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __queue_tests {
+    ($($module:ident { $($case:ident)* })*) => {$(
+        mod $module {
+            $(
+                #[test]
+                fn $case() {
+                    $crate::run_queue_case::<super::QueueSuiteFixture>(|store| {
                         ::std::boxed::Box::pin(async move { $crate::store::$module::$case(&store).await })
                     });
                 }
@@ -129,6 +156,9 @@ mod tests {
         }
         check!("store": "batch" "changes" "consume" "delete" "filter" "history" "insert" "list" "purge_clicks"
             "purge_expired" "read" "record" "retry" "stats" "update");
+        let queues =
+            include_str!("store/mod.rs").split_once("macro_rules! __queue_cases").expect("queues have a list").1;
+        assert_eq!(listed(queues, "record"), written(include_str!("store/record.rs")), "what a queue is given");
         check!("cache": "engine" "entry" "forget" "invalidate" "lease" "position" "race");
     }
 

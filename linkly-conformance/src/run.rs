@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use linkly_core::{Click, ClickSink, MemoryStore, Result};
 use tokio::task::JoinError;
 
-use crate::{CacheFixture, CacheHandle, Handles, StoreFixture};
+use crate::held_store::HeldStore;
+use crate::{CacheFixture, CacheHandle, Handles, QueueFixture, StoreFixture};
 
 /// A case, begun.
 pub type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -26,6 +29,39 @@ pub fn run_store_case<F: StoreFixture>(case: fn(Handles) -> CaseFuture) {
         fixture.close().await;
         outcome
     });
+}
+
+/// Runs a case of the queue suite: one of the store suite that records clicks, with the queue in front of a store in
+/// memory. A click is looked for when it was delivered.
+///
+/// # Panics
+///
+/// When the case does, or is not done within [`QueueFixture::LIMIT`].
+pub fn run_queue_case<F: QueueFixture>(case: fn(Handles) -> CaseFuture) {
+    within(F::LIMIT, async move {
+        let store = MemoryStore::new();
+        let queue = Arc::new(Delivered(F::open(Arc::new(store.clone())).await));
+        let handle = || HeldStore::behind(queue.clone(), store.clone());
+        tokio::spawn(case(Handles::new(handle(), handle()))).await
+    });
+}
+
+/// Records clicks, and waits until they are delivered.
+struct Delivered<F>(F);
+
+impl<F> std::fmt::Debug for Delivered<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivered").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<F: QueueFixture> ClickSink for Delivered<F> {
+    async fn record(&self, clicks: &[Click]) -> Result<()> {
+        self.0.queue().record(clicks).await?;
+        self.0.flush().await;
+        Ok(())
+    }
 }
 
 /// Runs a case of the migration suite on an empty database of its own.
@@ -73,7 +109,7 @@ pub fn run_cache_case<F: CacheFixture>(case: fn(CacheHandle) -> CaseFuture) {
 
 /// Runs `work` in a thread, so that also a case that blocks its thread for good is a failure and not
 /// a test run that hangs.
-fn within(limit: Duration, work: impl Future<Output = Result<(), JoinError>> + Send + 'static) {
+fn within(limit: Duration, work: impl Future<Output = std::result::Result<(), JoinError>> + Send + 'static) {
     let (sender, receiver) = channel();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();

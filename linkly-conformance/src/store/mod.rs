@@ -183,6 +183,34 @@ macro_rules! __store_cases {
     };
 }
 
+/// The same for those that a queue in front of a store passes too.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __queue_cases {
+    ($with:ident) => {
+        $crate::$with! {
+            record {
+                every_field_of_a_click_reads_back_equal
+                the_same_click_counts_once_in_any_batch_and_order
+                the_same_click_twice_in_one_batch_counts_once
+                new_clicks_count_beside_ones_that_come_again
+                the_same_clicks_from_many_callers_count_once
+                last_clicked_at_never_moves_back
+                clicks_of_codes_without_a_link_are_kept
+                a_click_that_fails_its_check_fails_the_call_and_nothing_is_written
+                batches_with_the_same_codes_in_any_order_never_deadlock
+                totals_and_series_agree_at_every_moment
+            }
+            retry {
+                a_record_sent_again_counts_once
+            }
+            batch {
+                ten_thousand_clicks_in_one_call
+            }
+        }
+    };
+}
+
 /// The same for the cases that open handles themselves.
 #[doc(hidden)]
 #[macro_export]
