@@ -3,7 +3,6 @@
 #![cfg(feature = "redis")]
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,8 +42,6 @@ struct Store {
     fault: Mutex<Fault>,
     calls: watch::Sender<usize>,
     go_on: Semaphore,
-    /// Calls that wait for it.
-    held: AtomicUsize,
 }
 
 impl Store {
@@ -58,7 +55,6 @@ impl Store {
             fault: Mutex::new(fault),
             calls: watch::Sender::new(0),
             go_on: Semaphore::new(0),
-            held: AtomicUsize::new(0),
         })
     }
 
@@ -109,10 +105,7 @@ impl ClickSink for Store {
                 return Err(Error::unavailable("fake", "the answer was lost"));
             }
             Fault::Hangs => std::future::pending().await,
-            Fault::Waits => {
-                self.held.fetch_add(1, Ordering::SeqCst);
-                self.go_on.acquire().await.unwrap().forget();
-            }
+            Fault::Waits => self.go_on.acquire().await.unwrap().forget(),
             Fault::RefusesBad => {
                 if let Some(bad) = clicks.iter().find(|click| click.code.as_str().starts_with("bad")) {
                     return Err(Error::Refused { backend: "fake", reason: bad.code.to_string(), source: None });
@@ -214,6 +207,30 @@ async fn what_a_writer_had_in_hand_when_it_ended_is_taken_over() {
     flush(&stream).await;
     assert_eq!(store.rows().await.len(), 20);
     assert!(stream.metrics().claimed > 0);
+    writers.shutdown(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_ended_writer_had_in_hand_is_found_behind_what_living_ones_have() {
+    let config = hasty().with_concurrency(1);
+    let (busy, stuck, store) = (Store::with(Fault::Waits), Store::with(Fault::Waits), Store::new());
+    let stream = open(&config.clone().with_batch(100));
+    stream.record(&clicks("a", 0..100)).await.unwrap();
+    let living = stream.deliver_to(busy.clone()).unwrap();
+    busy.called(1).await;
+    // With batches of one Redis looks at ten entries at a time.
+    let small = open(&config.with_batch(1));
+    small.record(&clicks("b", 0..1)).await.unwrap();
+    let ended = small.deliver_to(stuck.clone()).unwrap();
+    stuck.called(1).await;
+    drop(ended);
+    let writers = small.deliver_to(store.clone()).unwrap();
+    store.called(1).await;
+    busy.set(Fault::None);
+    busy.go_on.add_permits(1);
+    flush(&stream).await;
+    assert_eq!((busy.rows().await.len(), store.rows().await.len()), (100, 1));
+    living.shutdown(SOON).await;
     writers.shutdown(SOON).await;
 }
 

@@ -30,6 +30,8 @@ const BLOCK: Duration = Duration::from_millis(250);
 const MOST_CLOSING_BACKOFF: Duration = Duration::from_millis(250);
 /// From this try on a claimed click is brought alone: whichever ends its writers does not take others with it.
 const ALONE_FROM: u32 = 3;
+/// Before every entry, and where Redis says to go on when it has looked at all.
+const FIRST: &str = "0-0";
 /// The most entries that were put aside and are looked at again in one round trip.
 const ASIDE_AT_ONCE: usize = 1_000;
 
@@ -151,7 +153,7 @@ impl Session<'_> {
         self.take_back_what_was_put_aside().await?;
         // What it has in hand from before its connection was lost.
         let mut is_own = true;
-        let mut claim_at = Instant::now();
+        let (mut claim_at, mut claim_from) = (Instant::now(), FIRST.to_owned());
         loop {
             let began = Instant::now();
             if is_own {
@@ -164,8 +166,10 @@ impl Session<'_> {
                 return Ok(());
             }
             if began >= claim_at {
-                let claimed = self.claim().await?;
-                if claimed.is_empty() {
+                let (next, claimed) = self.claim(&claim_from).await?;
+                // What was given back is behind it.
+                claim_from = if claimed.is_empty() { next } else { FIRST.into() };
+                if claimed.is_empty() && claim_from == FIRST {
                     claim_at = began + config.claim_after / 2;
                     self.forget().await?;
                 }
@@ -198,14 +202,17 @@ impl Session<'_> {
         Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
     }
 
-    /// Takes over what writers had in hand that have given no sign of life, and how many writers had it.
-    async fn claim(&mut self) -> Result<Vec<(Entry, u32)>> {
+    /// Takes over what writers had in hand that have given no sign of life, and how many writers had it. Redis looks at
+    /// a part of what is in hand, from that entry on, and answers where to go on.
+    async fn claim(&mut self, from: &str) -> Result<(String, Vec<(Entry, u32)>)> {
         let Shared { config, keys, counters, .. } = &*self.writer.shared;
         let mut claim = redis::cmd("XAUTOCLAIM");
         claim.arg(&keys.clicks).arg(&config.group).arg(&self.writer.name);
-        claim.arg(config.claim_after.as_millis() as u64).arg("0-0").arg("COUNT").arg(config.batch);
-        let (_, claimed, _): (String, Vec<Entry>, Vec<String>) = self.ask(&claim).await?;
-        let (Some((first, _)), Some((last, _))) = (claimed.first(), claimed.last()) else { return Ok(Vec::new()) };
+        claim.arg(config.claim_after.as_millis() as u64).arg(from).arg("COUNT").arg(config.batch);
+        let (next, claimed, _): (String, Vec<Entry>, Vec<String>) = self.ask(&claim).await?;
+        let (Some((first, _)), Some((last, _))) = (claimed.first(), claimed.last()) else {
+            return Ok((next, Vec::new()));
+        };
         let mut tries = redis::cmd("XPENDING");
         tries.arg(&keys.clicks).arg(&config.group).arg(first).arg(last).arg(config.batch).arg(&self.writer.name);
         let tries: Vec<(String, String, u64, u32)> = self.ask(&tries).await?;
@@ -216,7 +223,7 @@ impl Session<'_> {
             let tries = tries.get(&entry.0).copied().unwrap_or(1);
             (entry, tries)
         };
-        Ok(claimed.into_iter().map(with_tries).collect())
+        Ok((next, claimed.into_iter().map(with_tries).collect()))
     }
 
     /// Brings what was taken over. What several writers have ended with is brought alone, so that whichever of them
