@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use linkly_cache::{MemoryCache, RedisCache, Tiered};
 use linkly_core::{
     Cache, ChangeCursor, Code, Config, Entry, Filled, Lease, LinkPatch, Linkly, Lookup, NewLink, Resolution, Result,
-    Tick,
+    Tick, Visit, VisitContext,
 };
 use linkly_store_postgres::deadpool_postgres::Client;
 use linkly_store_postgres::{PostgresConfig, PostgresStore};
@@ -251,6 +251,38 @@ async fn what_the_app_writes_by_itself_is_seen_whatever_order_its_transactions_e
         late.execute("DELETE FROM links WHERE code = 'b'", &[]).await.unwrap();
         leads("b", None).await;
         drop(nodes);
+        place.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_limited_link_redirects_as_often_as_it_may_on_all_nodes_together() {
+    for is_shared in [true, false] {
+        let place = Place::new();
+        let nodes = [place.any_node(is_shared, OFTEN).await, place.any_node(is_shared, OFTEN).await];
+        nodes[0].create(NewLink::new(ONE).with_code("few").with_max_clicks(37)).await.unwrap();
+        for node in &nodes {
+            assert_eq!(resolved(node, "few").await.as_deref(), Some(ONE), "both have it in memory");
+        }
+        let visits: Vec<_> = (0..200)
+            .map(|n| {
+                let node = nodes[n % 2].clone();
+                tokio::spawn(async move { node.visit("few", &VisitContext::new()).await.unwrap() })
+            })
+            .collect();
+        let (mut redirects, mut gone) = (0, 0);
+        for visit in visits {
+            match visit.await.unwrap() {
+                Visit::Redirect { .. } => redirects += 1,
+                Visit::Gone => gone += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((redirects, gone), (37, 163), "shared: {is_shared}");
+        for node in &nodes {
+            node.flush().await.unwrap();
+        }
+        assert_eq!(nodes[1].stats("few").await.unwrap().clicks, 37);
         place.close().await;
     }
 }
