@@ -52,7 +52,7 @@ cargo xtask <command>
   bench growth [--short] [--sizes N,N]
                        operations at ever more links and clicks, bytes, and a minimal app of each backend
   bench report         writes the report again from what was measured before
-  outage               an example under load while Postgres is stopped, and while Redis is paused
+  outage [SECONDS]     an example under load while Postgres is stopped, so long (10), and while Redis is paused
 ";
 
 fn main() -> ExitCode {
@@ -86,10 +86,7 @@ fn command(args: &[String]) -> Result {
         }
         "soak" => soak::run(&at_root()?, rest),
         "bench" => bench::run(&at_root()?, rest),
-        "outage" => {
-            no_more(rest)?;
-            outage::run(&at_root()?)
-        }
+        "outage" => outage::run(&at_root()?, rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

@@ -5,7 +5,7 @@
 //! - Redis is paused under a node whose memory has half of what is asked for: no redirect fails, and the median
 //!   stays.
 //!
-//! Each compares the load of ten seconds with that of the ten before.
+//! Each compares the load meanwhile with that of the ten seconds before.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines};
@@ -46,23 +46,31 @@ function request()
 end
 "#;
 
+const USAGE: &str =
+    "outage PROGRAM [SECONDS]: say which axum_postgres_redis, and for how long Postgres is stopped (10 s)";
+
 fn main() -> ExitCode {
-    match std::env::args().nth(1) {
-        None => {
-            eprintln!("outage PROGRAM: say which axum_postgres_redis");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match outages(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("outage: {error}");
             ExitCode::FAILURE
         }
-        Some(program) => match postgres_stopped(&program).and_then(|()| redis_paused(&program)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("outage: {error}");
-                ExitCode::FAILURE
-            }
-        },
     }
 }
 
-fn postgres_stopped(program: &str) -> Result<()> {
+fn outages(args: &[String]) -> Result<()> {
+    let (program, seconds) = match args {
+        [program] => (program, SECONDS),
+        [program, seconds] => (program, seconds.parse()?),
+        _ => return Err(USAGE.into()),
+    };
+    postgres_stopped(program, seconds)?;
+    redis_paused(program)
+}
+
+fn postgres_stopped(program: &str, outage: u32) -> Result<()> {
     let (postgres, redis, folder) = (Postgres::start(), Redis::start(), tempfile::tempdir()?);
     let database = postgres.new_database();
     let app = App::start(program, folder.path(), &database, redis.url(), Some("clicks.spool"))?;
@@ -71,7 +79,7 @@ fn postgres_stopped(program: &str) -> Result<()> {
     let warm = hot(2)?;
     let before = hot(SECONDS)?;
     postgres.stop();
-    let during = hot(SECONDS)?;
+    let during = hot(outage)?;
     postgres.restart();
     let (back, seen) = (Instant::now(), warm.requests + before.requests + during.requests);
     let clicks = || -> Result<u64> { Ok(psql(&database, "SELECT count(*) FROM clicks")?.trim().parse()?) };
@@ -85,7 +93,7 @@ fn postgres_stopped(program: &str) -> Result<()> {
     let said = app.stop()?;
     let rows = clicks()?;
     println!(
-        "Postgres stopped for {SECONDS} s: {:.0} redirects/s before, {:.0} meanwhile ({:.2}), none failed; all {rows} \
+        "Postgres stopped for {outage} s: {:.0} redirects/s before, {:.0} meanwhile ({:.2}), none failed; all {rows} \
          clicks were there {:.1} s after its return; the app: {said}",
         before.per_second,
         during.per_second,
