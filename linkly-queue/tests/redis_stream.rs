@@ -551,3 +551,10 @@ async fn a_durable_visit_is_in_postgres_exactly_once() {
     linkly.shutdown(SOON).await;
     writers.shutdown(SOON).await;
 }
+
+#[test]
+fn outside_of_a_runtime_a_stream_says_what_it_needs() {
+    let error = RedisStream::open("redis://127.0.0.1", StreamConfig::default()).unwrap_err();
+    assert!(matches!(&error, Error::InvalidInput { what: "runtime", .. }), "{error}");
+    assert!(error.to_string().contains("needs a running Tokio runtime"), "{error}");
+}

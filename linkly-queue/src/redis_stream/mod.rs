@@ -108,7 +108,8 @@ impl RedisStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Backend`] when the URL is none, and [`Error::InvalidInput`] when a setting makes no sense.
+    /// [`Error::Backend`] when the URL is none, and [`Error::InvalidInput`] when a setting makes no sense or there is
+    /// no Tokio runtime around.
     pub fn open(url: &str, config: StreamConfig) -> Result<Self> {
         Self::new(&Client::open(url).map_err(error::map)?, config)
     }
@@ -118,9 +119,10 @@ impl RedisStream {
     /// # Errors
     ///
     /// [`Error::Backend`] when the client's settings contradict each other, and [`Error::InvalidInput`] when a
-    /// setting makes no sense.
+    /// setting makes no sense or there is no Tokio runtime around.
     pub fn new(client: &Client, config: StreamConfig) -> Result<Self> {
         config.check()?;
+        running_runtime("a stream's connection")?;
         // Off by default, which would hold back each small command until the one before is acknowledged.
         let info = client.get_connection_info().clone();
         let tcp = info.tcp_settings().clone().set_nodelay(true);
@@ -141,8 +143,7 @@ impl RedisStream {
     ///
     /// [`Error::InvalidInput`] when it is not called from within a Tokio runtime.
     pub fn deliver_to(&self, sink: Arc<dyn ClickSink>) -> Result<StreamWriters> {
-        let runtime = Handle::try_current()
-            .map_err(|_| Error::invalid("runtime", "deliver_to() needs a running Tokio runtime"))?;
+        let runtime = running_runtime("deliver_to()")?;
         Ok(StreamWriters::start(&self.0, sink, &runtime))
     }
 
@@ -259,6 +260,10 @@ impl ClickSink for RedisStream {
         }
         Ok(())
     }
+}
+
+fn running_runtime(what: &str) -> Result<Handle> {
+    Handle::try_current().map_err(|_| Error::invalid("runtime", format!("{what} needs a running Tokio runtime")))
 }
 
 impl Shared {
