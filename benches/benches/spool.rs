@@ -7,10 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use linkly_benches::{Suite, timed};
+use linkly_benches::{Nowhere, Suite, timed};
 use linkly_cache::MemoryCache;
-use linkly_core::{Acknowledge, Click, ClickSink, Linkly, MemoryStore, NewLink, RecorderConfig, Result, VisitContext};
+use linkly_core::{Acknowledge, Click, Linkly, MemoryStore, NewLink, RecorderConfig, VisitContext};
 use linkly_queue::{Spool, SpoolConfig};
 use redb::{Database, ReadableTable, TableDefinition};
 
@@ -21,17 +20,6 @@ const TASKS: usize = 64;
 
 const REFERRER: &str = "https://news.ycombinator.com/item?id=1";
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-
-/// Takes everything.
-#[derive(Debug)]
-struct Nowhere;
-
-#[async_trait]
-impl ClickSink for Nowhere {
-    async fn record(&self, _: &[Click]) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// How long redb takes for a commit of so many clicks.
 fn commit(database: &Database, clicks: usize) -> Duration {

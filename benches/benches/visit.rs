@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use linkly_benches::Paired;
+use linkly_benches::{Nowhere, Paired};
 use linkly_cache::MemoryCache;
-use linkly_core::{Click, ClickSink, Config, Linkly, MemoryStore, NewLink, Resolution, Result, Visit, VisitContext};
+use linkly_core::{Config, Linkly, MemoryStore, NewLink, Resolution, Visit, VisitContext};
 use tokio::runtime::Runtime;
 
 /// Of one slice: fewer than the recorder's queue holds.
@@ -22,17 +21,6 @@ const VISITS: usize = 4_000;
 const PAIRS: usize = 400;
 const REFERRER: &str = "https://news.ycombinator.com/item?id=1";
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-
-/// Takes everything.
-#[derive(Debug)]
-struct Nowhere;
-
-#[async_trait]
-impl ClickSink for Nowhere {
-    async fn record(&self, _: &[Click]) -> Result<()> {
-        Ok(())
-    }
-}
 
 async fn engine() -> Linkly {
     let config = Config::default().with_poll_changes(Duration::ZERO);

@@ -1,6 +1,7 @@
 //! The suite that every backend's benchmark runs, and its workloads: seeded, so that each run asks for the same.
 
 mod codes;
+mod nowhere;
 mod paired;
 mod raw_cache;
 mod raw_sql;
@@ -8,6 +9,7 @@ mod statement;
 mod suite;
 
 pub use codes::{Codes, Shape};
+pub use nowhere::Nowhere;
 pub use paired::Paired;
 pub use raw_cache::QuickCache;
 pub use raw_sql::{RawSql, SqlDriver};

@@ -47,6 +47,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend("libsql server", BENCHES, "libsql"),
     backend("postgres", BENCHES, "postgres"),
     backend("spool", BENCHES, "spool"),
+    backend("stream", BENCHES, "stream"),
 ];
 
 /// The names of all backends.
