@@ -77,7 +77,9 @@ fn main() {
     let mut suite = Suite::of_cache("memory");
     let links = suite.sizes().links;
     let linkly = suite.behind(MemoryCache::builder().capacity(2 * links).build());
-    suite.cache(&linkly, &QuickCache::filled(links));
+    let raw = QuickCache::filled(links);
+    suite.cache(&linkly, &raw);
+    suite.cache_in_turn(&linkly, &raw);
 
     let mut suite = Suite::of_store("memory");
     let store = Arc::new(MemoryStore::new());

@@ -29,7 +29,9 @@ fn main() {
     let near = Arc::new(MemoryCache::builder().capacity(2 * links).build());
     let tiered = Arc::new(Tiered::new(near.clone(), RedisCache::open_with(redis.url(), patient).unwrap()));
     let linkly = suite.behind(tiered.clone());
-    suite.cache(&linkly, &QuickCache::filled(links));
+    let raw = QuickCache::filled(links);
+    suite.cache(&linkly, &raw);
+    suite.cache_in_turn(&linkly, &raw);
 
     let codes = Codes::drawn(links, Shape::Zipf, SEED);
     let alone = async |places| peeks(&near, &codes, places);

@@ -1,14 +1,16 @@
 //! Hits: codes that the cache holds.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linkly_core::{Cache, Config, Linkly, MemoryStore};
+use linkly_core::{Cache, Config, Linkly, MemoryStore, Resolution};
 
 use super::resolve::resolve_on_tasks;
 use super::seed::create;
 use super::{RawCache, SEED, Suite, TASKS, timed};
-use crate::{Codes, Shape};
+use crate::raw_cache::nothing_of;
+use crate::{Codes, QuickCache, Shape};
 
 impl Suite {
     /// An engine with all links of a run in its cache, in front of a store in memory.
@@ -51,7 +53,7 @@ impl Suite {
             for tasks in [1, 2, 8, 64] {
                 let case = format!("hit, {shape}, {tasks}");
                 // Each place stands for one code of each task.
-                let of = |places: std::ops::Range<usize>| places.start * tasks..places.end * tasks;
+                let of = |places: Range<usize>| places.start * tasks..places.end * tasks;
                 self.pair(
                     "resolve",
                     &case,
@@ -61,5 +63,29 @@ impl Suite {
                 );
             }
         }
+    }
+
+    /// Hits one after the other, as requests come: the code of the next is known once the answer before is there. Of
+    /// look-ups that follow from nothing, as above, a processor begins the next while it waits for memory.
+    pub fn cache_in_turn(&mut self, linkly: &Linkly, raw: &QuickCache) {
+        for shape in [Shape::Uniform, Shape::Zipf] {
+            let codes = Codes::drawn(self.sizes.links, shape, SEED);
+            self.pair(
+                "resolve",
+                &format!("hit, {shape}, in turn"),
+                1,
+                async |places| timed(async { raw.look_up_in_turn(&codes, places) }).await,
+                async |places| timed(resolve_in_turn(linkly, &codes, places)).await,
+            );
+        }
+    }
+}
+
+async fn resolve_in_turn(linkly: &Linkly, codes: &Codes, places: Range<usize>) {
+    let mut answered = 0;
+    for i in places {
+        let found = linkly.resolve(codes.get(i + answered)).await.expect("the cache answers");
+        let Resolution::Found(target) = found else { panic!("{} is not there", codes.get(i)) };
+        answered = nothing_of(&target);
     }
 }
