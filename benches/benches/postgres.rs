@@ -17,11 +17,12 @@ const TARGETS: &str = "SELECT code, id, url, redirect, forward_query, max_clicks
 const LINK: &str = "SELECT code, url, created_at, id, updated_at, version, active_from, expires_at, max_clicks, \
                     consumed, redirect, forward_query, title, tags, metadata::text \
                     FROM links WHERE code = $1 AND retired_at IS NULL";
+/// One code that is taken is not to lose all others.
 const INSERT: &str = "INSERT INTO links (code, url, created_at, id, updated_at, version, redirect, forward_query, \
                       active_from, expires_at, max_clicks, consumed, title, tags, metadata, url_hash) \
                       SELECT code, url, at, id, at, 1, 302, false, NULL, NULL, NULL, 0, NULL, '{}', NULL, hash \
                       FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::uuid[], $5::bigint[]) \
-                      AS n (code, url, at, id, hash)";
+                      AS n (code, url, at, id, hash) ON CONFLICT (code) DO NOTHING";
 const UPDATE: &str = "UPDATE links SET url = $2, updated_at = $3, version = version + 1, active_from = NULL, \
                       expires_at = NULL, max_clicks = NULL, redirect = 302, forward_query = false, title = NULL, \
                       tags = '{}', metadata = NULL, url_hash = $4 \

@@ -26,7 +26,8 @@ pub(crate) const INSERT: &str = "
         INSERT INTO /*schema.*/links (code, url, created_at, id, updated_at, version, active_from, expires_at,
             max_clicks, consumed, redirect, forward_query, title, tags, metadata, url_hash)
         SELECT n.code, n.url, n.created_at, n.id, n.updated_at, n.version, n.active_from, n.expires_at, n.max_clicks,
-            n.consumed, n.redirect, n.forward_query, n.title, n.tags::text[], n.metadata::json, n.url_hash
+            n.consumed, n.redirect, n.forward_query, n.title, coalesce(n.tags::text[], '{}'), n.metadata::json,
+            n.url_hash
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY
             AS n (code, url, created_at, id, updated_at, version, active_from, expires_at, max_clicks, consumed,
                 redirect, forward_query, title, tags, metadata, url_hash, place)
@@ -65,8 +66,8 @@ pub(crate) const UPDATE: &str = "
     )
     UPDATE /*schema.*/links AS l SET url = n.url, updated_at = n.updated_at, version = n.version + 1,
         active_from = n.active_from, expires_at = n.expires_at, max_clicks = n.max_clicks, redirect = n.redirect,
-        forward_query = n.forward_query, title = n.title, tags = n.tags::text[], metadata = n.metadata::json,
-        url_hash = n.url_hash
+        forward_query = n.forward_query, title = n.title, tags = coalesce(n.tags::text[], '{}'),
+        metadata = n.metadata::json, url_hash = n.url_hash
     FROM asked AS n WHERE l.code = n.code
     RETURNING l.id";
 

@@ -191,9 +191,16 @@ pub(crate) struct LinkColumns<'a> {
     redirects: Vec<i16>,
     forward_query: Vec<bool>,
     titles: Vec<Option<&'a str>>,
-    tags: Vec<String>,
+    tags: Vec<Option<String>>,
     metadata: Vec<Option<String>>,
     url_hashes: Vec<i64>,
+}
+
+/// `unnest` fills a shorter column up with NULLs, so one without anything else need not be sent.
+fn leave_out_if_unused<T>(column: &mut Vec<Option<T>>) {
+    if column.iter().all(Option::is_none) {
+        column.clear();
+    }
 }
 
 impl<'a> LinkColumns<'a> {
@@ -213,11 +220,17 @@ impl<'a> LinkColumns<'a> {
             columns.redirects.push(link.redirect.as_u16().cast_signed());
             columns.forward_query.push(link.forward_query);
             columns.titles.push(link.title.as_deref());
-            columns.tags.push(array_text(&link.tags));
+            columns.tags.push((!link.tags.is_empty()).then(|| array_text(&link.tags)));
             let has_metadata = !link.metadata.is_empty();
             columns.metadata.push(has_metadata.then(|| serde_json::to_string(&link.metadata).unwrap_or_default()));
             columns.url_hashes.push(url_hash(&link.url));
         }
+        leave_out_if_unused(&mut columns.active_from);
+        leave_out_if_unused(&mut columns.expires_at);
+        leave_out_if_unused(&mut columns.max_clicks);
+        leave_out_if_unused(&mut columns.titles);
+        leave_out_if_unused(&mut columns.tags);
+        leave_out_if_unused(&mut columns.metadata);
         columns
     }
 
