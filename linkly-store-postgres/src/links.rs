@@ -16,27 +16,42 @@ use tokio_postgres::types::Type;
 
 use crate::call::{Call, Param};
 use crate::error;
-use crate::rows::{LinkColumns, check_link, key, link, link_columns, target, target_columns};
+use crate::rows::{LinkColumns, LinkValues, check_link, key, link, link_columns, target, target_columns};
 use crate::store::PostgresStore;
 
-/// Inserts [`LinkColumns`], and returns how many. A link that was inserted before and then let go is left out:
-/// that is a call which is sent again.
-pub(crate) const INSERT: &str = "
+macro_rules! insert {
+    ($rows:literal) => {
+        concat!(
+            "
     WITH inserted AS (
         INSERT INTO /*schema.*/links (code, url, created_at, id, updated_at, version, active_from, expires_at,
             max_clicks, consumed, redirect, forward_query, title, tags, metadata, url_hash)
         SELECT n.code, n.url, n.created_at, n.id, n.updated_at, n.version, n.active_from, n.expires_at, n.max_clicks,
             n.consumed, n.redirect, n.forward_query, n.title, coalesce(n.tags::text[], '{}'), n.metadata::json,
             n.url_hash
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY
-            AS n (code, url, created_at, id, updated_at, version, active_from, expires_at, max_clicks, consumed,
+        FROM ",
+            $rows,
+            " AS n (code, url, created_at, id, updated_at, version, active_from, expires_at, max_clicks, consumed,
                 redirect, forward_query, title, tags, metadata, url_hash, place)
         WHERE NOT EXISTS (SELECT FROM /*schema.*/released_links AS r WHERE r.id = n.id AND r.code = n.code)
         ORDER BY n.code COLLATE \"C\", n.place
         ON CONFLICT (code) DO NOTHING
         RETURNING 1
     )
-    SELECT count(*) FROM inserted";
+    SELECT count(*) FROM inserted"
+        )
+    };
+}
+
+/// Inserts [`LinkColumns`], and returns how many. A link that was inserted before and then let go is left out:
+/// that is a call which is sent again.
+pub(crate) const INSERT: &str =
+    insert!("unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY");
+
+/// The same of [`LinkValues`]. A plan for arrays is made with each call, since it depends on how long they are; this
+/// one is made once (0.2 ms).
+pub(crate) const INSERT_ONE: &str =
+    insert!("(VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1))");
 
 /// For codes and ids, in order: who has the code now, and whether the id was let go with it.
 pub(crate) const HOLDERS: &str = "
@@ -55,11 +70,14 @@ pub(crate) const TARGETS: &str = concat!(
 pub(crate) const LINKS: &str =
     concat!("SELECT ", link_columns!(), " FROM /*schema.*/links AS l WHERE l.code = ANY ($1) AND l.retired_at IS NULL");
 
-/// Replaces by [`LinkColumns`], and returns the ids of those that it replaced.
-pub(crate) const UPDATE: &str = "
+macro_rules! update {
+    ($rows:literal) => {
+        concat!(
+            "
     WITH asked AS (
-        SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-            AS n (code, url, created_at, id, updated_at, version, active_from, expires_at, max_clicks, consumed,
+        SELECT n.* FROM ",
+            $rows,
+            " AS n (code, url, created_at, id, updated_at, version, active_from, expires_at, max_clicks, consumed,
                 redirect, forward_query, title, tags, metadata, url_hash)
         JOIN /*schema.*/links AS l ON l.code = n.code AND l.id = n.id AND l.version = n.version
         WHERE l.retired_at IS NULL ORDER BY l.code FOR UPDATE OF l
@@ -69,7 +87,18 @@ pub(crate) const UPDATE: &str = "
         forward_query = n.forward_query, title = n.title, tags = coalesce(n.tags::text[], '{}'),
         metadata = n.metadata::json, url_hash = n.url_hash
     FROM asked AS n WHERE l.code = n.code
-    RETURNING l.id";
+    RETURNING l.id"
+        )
+    };
+}
+
+/// Replaces by [`LinkColumns`], and returns the ids of those that it replaced.
+pub(crate) const UPDATE: &str =
+    update!("unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)");
+
+/// The same by [`LinkValues`], planned once.
+pub(crate) const UPDATE_ONE: &str =
+    update!("(VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16))");
 
 pub(crate) const DELETE: &str = "SELECT /*schema.*/linkly_delete($1, $2, $3, $4, $5)";
 
@@ -164,11 +193,18 @@ impl PostgresStore {
     }
 
     /// How many were inserted.
-    async fn insert_links(&self, params: &[Param<'_>]) -> Result<usize> {
-        let mut inserted = self.query(INSERT, params).await;
+    async fn insert_links(&self, links: &[Link]) -> Result<usize> {
+        match links {
+            [link] => self.insert_by(INSERT_ONE, &LinkValues::of(link).params()).await,
+            links => self.insert_by(INSERT, &LinkColumns::of(links).params()).await,
+        }
+    }
+
+    async fn insert_by(&self, text: &'static str, params: &[Param<'_>]) -> Result<usize> {
+        let mut inserted = self.query(text, params).await;
         // Two sendings of one call at once: the second did not see the first when it began.
         if inserted.as_ref().is_err_and(error::is_own_earlier_try) {
-            inserted = self.query(INSERT, params).await;
+            inserted = self.query(text, params).await;
         }
         let count: i64 = inserted?.first().map_or(Ok(0), |row| row.try_get(0)).map_err(error::map)?;
         Ok(usize::try_from(count).unwrap_or(0))
@@ -176,7 +212,10 @@ impl PostgresStore {
 
     /// One statement over links that each stand in it once.
     async fn update_once(&self, links: &[&Link]) -> Result<Vec<Update>> {
-        let rows = self.query(UPDATE, &LinkColumns::of(links.iter().copied()).params()).await?;
+        let rows = match links {
+            [link] => self.query(UPDATE_ONE, &LinkValues::of(link).params()).await?,
+            links => self.query(UPDATE, &LinkColumns::of(links.iter().copied()).params()).await?,
+        };
         let written: HashSet<Uuid> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
         let others: Vec<&str> =
             links.iter().filter(|link| !written.contains(&link.id)).map(|link| link.code.as_str()).collect();
@@ -239,7 +278,7 @@ impl LinkStore for PostgresStore {
             return Ok(Vec::new());
         }
         links.iter().try_for_each(check_link)?;
-        if self.insert_links(&LinkColumns::of(links).params()).await? == links.len() {
+        if self.insert_links(links).await? == links.len() {
             return Ok(vec![Insert::Inserted; links.len()]);
         }
         let holders = self.holders(links.iter().map(|link| (link.code.as_str(), link.id))).await?;

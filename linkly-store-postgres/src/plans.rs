@@ -11,7 +11,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::changes::CHANGES;
 use crate::clicks::clicks_sql;
-use crate::links::{CONSUME, HOLDERS, INSERT, LINKS, TARGETS, UPDATE};
+use crate::links::{CONSUME, HOLDERS, INSERT, INSERT_ONE, LINKS, TARGETS, UPDATE, UPDATE_ONE};
 use crate::list::{After, list_sql};
 use crate::maintenance::{EXPIRED, FORGET, HASH, IS_PURGED, PURGE, UNHASHED};
 use crate::migrate::MIGRATIONS;
@@ -100,7 +100,9 @@ async fn no_kept_statement_reads_a_table_through() {
         (LINKS, "text[]"),
         (HOLDERS, "text[], uuid[]"),
         (INSERT, links),
+        (INSERT_ONE, &links.replace("[]", "")),
         (UPDATE, links),
+        (UPDATE_ONE, &links.replace("[]", "")),
         (CONSUME, "text[], uuid[], bigint[]"),
         (PURGE, "uuid, bigint"),
         (IS_PURGED, "uuid"),

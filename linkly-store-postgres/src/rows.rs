@@ -175,6 +175,72 @@ fn array_text(tags: &[String]) -> String {
     text
 }
 
+/// What is written of a link.
+pub(crate) struct LinkValues<'a> {
+    code: &'a str,
+    url: &'a str,
+    created_at: DateTime<Utc>,
+    id: Uuid,
+    updated_at: DateTime<Utc>,
+    version: i64,
+    active_from: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    max_clicks: Option<i64>,
+    consumed: i64,
+    redirect: i16,
+    forward_query: bool,
+    title: Option<&'a str>,
+    tags: Option<String>,
+    metadata: Option<String>,
+    url_hash: i64,
+}
+
+impl<'a> LinkValues<'a> {
+    pub(crate) fn of(link: &'a Link) -> Self {
+        let has_metadata = !link.metadata.is_empty();
+        Self {
+            code: link.code.as_str(),
+            url: &link.url,
+            created_at: whole_millis(link.created_at),
+            id: link.id,
+            updated_at: whole_millis(link.updated_at),
+            version: link.version.into(),
+            active_from: link.active_from.map(whole_millis),
+            expires_at: link.expires_at.map(whole_millis),
+            max_clicks: link.max_clicks.map(i64::from),
+            consumed: link.consumed.into(),
+            redirect: link.redirect.as_u16().cast_signed(),
+            forward_query: link.forward_query,
+            title: link.title.as_deref(),
+            tags: (!link.tags.is_empty()).then(|| array_text(&link.tags)),
+            metadata: has_metadata.then(|| serde_json::to_string(&link.metadata).unwrap_or_default()),
+            url_hash: url_hash(&link.url),
+        }
+    }
+
+    /// In the order of the statements in [`links`](crate::links).
+    pub(crate) fn params(&self) -> [Param<'_>; 16] {
+        [
+            (&self.code, Type::TEXT),
+            (&self.url, Type::TEXT),
+            (&self.created_at, Type::TIMESTAMPTZ),
+            (&self.id, Type::UUID),
+            (&self.updated_at, Type::TIMESTAMPTZ),
+            (&self.version, Type::INT8),
+            (&self.active_from, Type::TIMESTAMPTZ),
+            (&self.expires_at, Type::TIMESTAMPTZ),
+            (&self.max_clicks, Type::INT8),
+            (&self.consumed, Type::INT8),
+            (&self.redirect, Type::INT2),
+            (&self.forward_query, Type::BOOL),
+            (&self.title, Type::TEXT),
+            (&self.tags, Type::TEXT),
+            (&self.metadata, Type::TEXT),
+            (&self.url_hash, Type::INT8),
+        ]
+    }
+}
+
 /// What is written of links, a column each.
 #[derive(Default)]
 pub(crate) struct LinkColumns<'a> {
@@ -206,24 +272,23 @@ fn leave_out_if_unused<T>(column: &mut Vec<Option<T>>) {
 impl<'a> LinkColumns<'a> {
     pub(crate) fn of(links: impl IntoIterator<Item = &'a Link>) -> Self {
         let mut columns = Self::default();
-        for link in links {
-            columns.codes.push(link.code.as_str());
-            columns.urls.push(&link.url);
-            columns.created_at.push(whole_millis(link.created_at));
+        for link in links.into_iter().map(LinkValues::of) {
+            columns.codes.push(link.code);
+            columns.urls.push(link.url);
+            columns.created_at.push(link.created_at);
             columns.ids.push(link.id);
-            columns.updated_at.push(whole_millis(link.updated_at));
-            columns.versions.push(link.version.into());
-            columns.active_from.push(link.active_from.map(whole_millis));
-            columns.expires_at.push(link.expires_at.map(whole_millis));
-            columns.max_clicks.push(link.max_clicks.map(i64::from));
-            columns.consumed.push(link.consumed.into());
-            columns.redirects.push(link.redirect.as_u16().cast_signed());
+            columns.updated_at.push(link.updated_at);
+            columns.versions.push(link.version);
+            columns.active_from.push(link.active_from);
+            columns.expires_at.push(link.expires_at);
+            columns.max_clicks.push(link.max_clicks);
+            columns.consumed.push(link.consumed);
+            columns.redirects.push(link.redirect);
             columns.forward_query.push(link.forward_query);
-            columns.titles.push(link.title.as_deref());
-            columns.tags.push((!link.tags.is_empty()).then(|| array_text(&link.tags)));
-            let has_metadata = !link.metadata.is_empty();
-            columns.metadata.push(has_metadata.then(|| serde_json::to_string(&link.metadata).unwrap_or_default()));
-            columns.url_hashes.push(url_hash(&link.url));
+            columns.titles.push(link.title);
+            columns.tags.push(link.tags);
+            columns.metadata.push(link.metadata);
+            columns.url_hashes.push(link.url_hash);
         }
         leave_out_if_unused(&mut columns.active_from);
         leave_out_if_unused(&mut columns.expires_at);
