@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::feature_set::FeatureSet;
 use crate::packages::Workspace;
 use crate::process::{Cmd, Failure, Result};
 use crate::{benches, deny, dependencies, features, linking, readme, setup, toolchain};
@@ -51,29 +52,36 @@ pub(crate) fn run(workspace: Workspace, advisories: bool) -> Result {
 }
 
 fn clippy(ci: &Ci) -> Result {
-    for package in &ci.workspace.packages {
-        for features in &package.feature_sets {
-            Cmd::cargo("clippy")
-                .args(["-p", &package.name, "--all-targets"])
-                .args(features.args())
-                .args(["--", "-D", "warnings"])
-                .run()?;
-        }
+    for packages in unlinked(&ci.workspace) {
+        Cmd::cargo("clippy").args(packages).args(["--all-targets", "--", "-D", "warnings"]).run()?;
     }
     Ok(())
 }
 
 fn documentation(ci: &Ci) -> Result {
-    for package in &ci.workspace.packages {
-        for features in &package.feature_sets {
-            Cmd::cargo("doc")
-                .args(["-p", &package.name, "--no-deps"])
-                .args(features.args())
-                .env("RUSTDOCFLAGS", "-D warnings")
-                .run()?;
-        }
+    for packages in unlinked(&ci.workspace) {
+        Cmd::cargo("doc").args(packages).args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()?;
     }
     Ok(())
+}
+
+/// The arguments for every package and feature set where nothing is linked: those that turn everything on are one
+/// invocation, which compiles what they have in common once.
+fn unlinked(workspace: &Workspace) -> Vec<Vec<String>> {
+    let (mut everything, mut others) = (vec!["--all-features".to_owned()], Vec::new());
+    for package in &workspace.packages {
+        let named = ["-p".to_owned(), package.name.clone()];
+        for features in &package.feature_sets {
+            match features {
+                FeatureSet::All => everything.extend(named.clone()),
+                FeatureSet::Only(_) => others.push([named.to_vec(), features.args()].concat()),
+            }
+        }
+    }
+    if everything.len() > 1 {
+        others.insert(0, everything);
+    }
+    others
 }
 
 /// All in one invocation: cargo then takes those not yet published from each other. Each is built
@@ -148,11 +156,33 @@ fn shown(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packages::Package;
 
     #[test]
     fn durations_are_shown_in_seconds_then_in_minutes() {
         assert_eq!(shown(Duration::from_millis(1_250)), "1.2 s");
         assert_eq!(shown(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn packages_that_turn_everything_on_are_one_invocation() {
+        let package = |name: &str, feature_sets| Package { feature_sets, ..Package::empty(name) };
+        let local = FeatureSet::Only(vec!["local".to_owned()]);
+        let mut workspace = Workspace {
+            root: PathBuf::new(),
+            target: PathBuf::new(),
+            packages: vec![
+                package("a", vec![FeatureSet::All]),
+                package("b", vec![local]),
+                package("c", vec![FeatureSet::All]),
+            ],
+        };
+        let shown = |workspace: &Workspace| -> Vec<String> {
+            unlinked(workspace).iter().map(|arguments| arguments.join(" ")).collect()
+        };
+        assert_eq!(shown(&workspace), ["--all-features -p a -p c", "-p b --no-default-features --features local"]);
+        workspace.packages.retain(|package| package.name == "b");
+        assert_eq!(shown(&workspace), ["-p b --no-default-features --features local"]);
     }
 
     #[test]
