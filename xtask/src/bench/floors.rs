@@ -13,6 +13,14 @@ pub(crate) struct Floor {
     /// `group/case`.
     pub(crate) name: String,
     pub(crate) least: f64,
+    pub(crate) aim: Option<Aim>,
+}
+
+/// More than the floor, which is aimed at, and why it may be missed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Aim {
+    pub(crate) ratio: f64,
+    pub(crate) because: String,
 }
 
 /// Reads a file of floors: a table for each backend, a key for each figure.
@@ -26,13 +34,23 @@ fn parse(text: &str) -> Result<Vec<Floor>> {
     let mut floors = Vec::new();
     for (backend, figures) in tables {
         let figures = figures.as_table().ok_or_else(|| Failure::new(format!("{backend} is no table of floors")))?;
-        for (name, least) in figures {
-            let least = least.as_float().filter(|least| *least > 0.0);
-            let least = least.ok_or_else(|| Failure::new(format!("{backend}: the floor of {name:?} is no ratio")))?;
-            floors.push(Floor { backend: backend.clone(), name: name.clone(), least });
+        for (name, value) in figures {
+            let (least, aim) = floor(value).ok_or_else(|| {
+                Failure::new(format!("{backend}: {name:?} is no ratio, nor {{ least, aim, because }}"))
+            })?;
+            floors.push(Floor { backend: backend.clone(), name: name.clone(), least, aim });
         }
     }
     Ok(floors)
+}
+
+/// `0.8`, or `{ least = 0.4, aim = 0.5, because = "..." }`.
+fn floor(value: &toml::Value) -> Option<(f64, Option<Aim>)> {
+    let ratio = |value: &toml::Value| value.as_float().filter(|ratio| *ratio > 0.0);
+    let Some(parts) = value.as_table() else { return Some((ratio(value)?, None)) };
+    let because = parts.get("because")?.as_str()?.to_owned();
+    let (least, aim) = (ratio(parts.get("least")?)?, ratio(parts.get("aim")?)?);
+    (parts.len() == 3 && least < aim).then_some((least, Some(Aim { ratio: aim, because })))
 }
 
 /// The floor of a figure.
@@ -44,7 +62,7 @@ pub(crate) fn of<'a>(floors: &'a [Floor], figure: &Figure) -> Option<&'a Floor> 
 pub(crate) fn check(floors: &[Floor], figures: &[Figure], measured: &[&str]) -> Result {
     let mut problems = Vec::new();
     for floor in floors.iter().filter(|floor| measured.contains(&floor.backend.as_str())) {
-        let Floor { backend, name, least } = floor;
+        let Floor { backend, name, least, .. } = floor;
         match figures.iter().find(|figure| figure.backend == *backend && figure.name() == *name) {
             None => problems.push(format!("{backend}, {name}: has a floor, and was not measured")),
             Some(Figure { ratio, .. }) if ratio < least => {
@@ -90,9 +108,22 @@ mod tests {
 
     #[test]
     fn a_floor_that_is_no_ratio_is_refused() {
-        for text in ["sqlite = 1.0", "[sqlite]\n\"a/b\" = \"fast\"", "[sqlite]\n\"a/b\" = -1.0", "[sqlite"] {
+        for text in [
+            "sqlite = 1.0",
+            "[sqlite]\n\"a/b\" = \"fast\"",
+            "[sqlite]\n\"a/b\" = -1.0",
+            "[sqlite]\n\"a/b\" = { least = 0.4, aim = 0.5 }",
+            "[sqlite]\n\"a/b\" = { least = 0.6, aim = 0.5, because = \"of that\" }",
+            "[sqlite",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_aim_is_read_with_its_reason() {
+        let floors = parse("[sqlite]\n\"a/b\" = { least = 0.4, aim = 0.5, because = \"of that\" }").unwrap();
+        assert_eq!((floors[0].least, &floors[0].aim), (0.4, &Some(Aim { ratio: 0.5, because: "of that".to_owned() })));
     }
 
     #[test]

@@ -12,7 +12,8 @@ const INTRODUCTION: &str = "\
 Written by `cargo xtask bench`; do not edit. Each row was measured beside the raw operation, the driver alone doing the
 same work with the same columns and the same durability, in turns of some milliseconds. What carries over to another
 machine is the last column but one, our share of the raw operation's speed: 1.00 is as fast, 0.50 takes twice the
-time. Below its floor `cargo xtask bench --check` fails.
+time. Below its floor `cargo xtask bench --check` fails. How it is measured, and what the figures do not say, is in
+[README.md](README.md).
 ";
 
 /// The whole of it.
@@ -26,6 +27,7 @@ pub(crate) fn render(machine: &str, figures: &[Figure], floors: &[Floor], sectio
     backends.dedup();
     for backend in backends {
         let _ = write!(report, "\n## {backend}\n\n{}", table(backend, figures, floors));
+        report.push_str(&missed(backend, figures, floors));
     }
     for section in sections {
         let _ = write!(report, "\n{section}");
@@ -42,6 +44,19 @@ fn table(backend: &str, figures: &[Figure], floors: &[Floor]) -> String {
         let _ = writeln!(table, "| {name} | {raw} | {ours} | {ratio:.2} | {floor} |");
     }
     table
+}
+
+/// What is below its aim, and why.
+fn missed(backend: &str, figures: &[Figure], floors: &[Floor]) -> String {
+    let mut lines = String::new();
+    for figure in figures.iter().filter(|figure| figure.backend == backend) {
+        let aim = floors::of(floors, figure).and_then(|floor| floor.aim.as_ref());
+        if let Some(aim) = aim.filter(|aim| figure.ratio < aim.ratio) {
+            let (name, ratio) = (figure.name().replacen('/', ": ", 1), aim.ratio);
+            let _ = write!(lines, "\n- {name}: {ratio:.2} is aimed at. {}", aim.because);
+        }
+    }
+    if lines.is_empty() { lines } else { lines + "\n" }
 }
 
 /// Three digits, in the unit that suits them.
@@ -63,15 +78,18 @@ pub(crate) fn time(nanos: f64) -> String {
 mod tests {
     use super::super::figures::figure;
     use super::*;
+    use crate::bench::floors::Aim;
 
     #[test]
     fn a_row_has_both_times_the_ratio_and_its_floor() {
         let figures = [figure("sqlite", "resolve/miss, 64 tasks", 0.5), figure("redis", "resolve/hit, 1", 2.0)];
-        let floors = [Floor { backend: "sqlite".into(), name: "resolve/miss, 64 tasks".into(), least: 0.4 }];
+        let aim = Some(Aim { ratio: 0.6, because: "It is slow.".into() });
+        let floors = [Floor { backend: "sqlite".into(), name: "resolve/miss, 64 tasks".into(), least: 0.4, aim }];
         let report = render("- a machine", &figures, &floors, &["## Over HTTP\n".to_owned()]);
         assert!(report.contains("\n- a machine\n"), "{report}");
         assert!(report.contains("\n## sqlite\n\n| | raw |"), "{report}");
         assert!(report.contains("\n| resolve: miss, 64 tasks | 500 ns | 1.00 µs | 0.50 | 0.40 |\n"), "{report}");
+        assert!(report.contains("|\n\n- resolve: miss, 64 tasks: 0.60 is aimed at. It is slow.\n"), "{report}");
         assert!(report.contains("\n## redis\n"), "{report}");
         assert!(report.contains("\n| resolve: hit, 1 | 2.00 µs | 1.00 µs | 2.00 |  |\n"), "{report}");
         assert!(report.ends_with("\n## Over HTTP\n"), "{report}");

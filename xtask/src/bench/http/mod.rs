@@ -55,13 +55,16 @@ pub(super) fn measure(size: Size) -> Result<(String, Vec<Figure>)> {
     let (mut tables, mut figures) = (String::new(), Vec::new());
     for contest in CONTESTS {
         let rounds = rounds(contest, count, seconds)?;
-        let _ = write!(tables, "\n### {}\n\n{}", contest.name, table(&rounds));
-        figures.extend(ratios(contest.name, &rounds));
+        let ratios = ratios(contest.name, &rounds);
+        let _ = write!(tables, "\n### {}\n\n{}{}", contest.name, table(&rounds), summary(&ratios));
+        figures.extend(ratios);
     }
     let section = format!(
-        "## Over HTTP\n\n`wrk` with 64 connections, everything on the same machine, medians of {count} rounds of {seconds} s in \
-         turn. Processor time and memory are those of the apps. After each round the rows in `clicks` were counted \
-         against the answers: none was missing.\n{tables}"
+        "## Over HTTP\n\n\
+         `wrk` with 64 connections, everything on the same machine, medians of {count} rounds of {seconds} s in turn. \
+         Processor\ntime and memory are those of the apps. After each round the rows in `clicks` were counted against \
+         the answers: none was\nmissing. Aimed at: 0.85 of the bare framework, and 6 times what is written by hand.\n\
+         {tables}"
     );
     Ok((section, figures))
 }
@@ -104,6 +107,11 @@ fn table(rounds: &[Vec<Round>; 3]) -> String {
     table
 }
 
+/// What a contest comes to: the medians over its rounds.
+fn summary([bare, by_hand]: &[Figure; 2]) -> String {
+    format!("\n{:.2} of the bare framework, {:.1} times what is written by hand.\n", bare.ratio, by_hand.ratio)
+}
+
 /// Ours beside the bare framework, and beside what is written by hand.
 fn ratios(contest: &str, rounds: &[Vec<Round>; 3]) -> [Figure; 2] {
     let ours = &rounds[Side::Linkly as usize];
@@ -141,7 +149,9 @@ mod tests {
     fn ratios_are_those_of_the_rounds() {
         let rounds = [vec![100.0, 200.0, 300.0], vec![10.0, 20.0, 15.0], vec![90.0, 160.0, 300.0]]
             .map(|rates| rates.into_iter().map(round).collect());
-        let [bare, by_hand] = ratios("Axum on SQLite", &rounds);
+        let ratios = ratios("Axum on SQLite", &rounds);
+        assert_eq!(summary(&ratios), "\n0.90 of the bare framework, 9.0 times what is written by hand.\n");
+        let [bare, by_hand] = ratios;
         assert_eq!((bare.name().as_str(), bare.ratio), ("Axum on SQLite/of bare", 0.9));
         assert_eq!((by_hand.name().as_str(), by_hand.ratio), ("Axum on SQLite/of by hand", 9.0));
         assert!(table(&rounds).contains("\n| linkly | 160 | 0.90 | 0.50 ms | 1.25 ms | 9.9 | 12 MiB |\n"));
