@@ -79,13 +79,21 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
     let kept = folder().join("figures");
     match options.subject {
         Subject::Suite => {
-            let figures = suite::measure(&backends, options.size, &workspace.target)?;
-            if options.check {
-                return check(&figures, &backends.iter().map(|backend| backend.name).collect::<Vec<_>>());
+            suite::build(&backends)?;
+            let mut measured = Vec::new();
+            for backend in &backends {
+                let figures = suite::measure(backend, options.size, &workspace.target)?;
+                if !options.check {
+                    // After each, so that one which fails does not lose those before.
+                    let path = kept.join("suite.tsv");
+                    let all = figures::replaced(figures::read(&path)?, &figures, &suite::names());
+                    write(&path, &figures::lines(&all))?;
+                }
+                measured.extend(figures);
             }
-            let path = kept.join("suite.tsv");
-            let all = figures::replaced(figures::read(&path)?, &figures, &suite::names());
-            write(&path, &figures::lines(&all))?;
+            if options.check {
+                return check(&measured, &backends.iter().map(|backend| backend.name).collect::<Vec<_>>());
+            }
         }
         Subject::Http => {
             let (section, figures) = http::measure(options.size)?;

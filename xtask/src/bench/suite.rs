@@ -55,19 +55,20 @@ pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|backend| backend.name).collect()
 }
 
-/// The backends whose name begins with `only`; all without.
+/// The backends whose name begins with one of `only`, which commas are between; all without.
 pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Backend>> {
-    let chosen: Vec<_> =
-        BACKENDS.iter().filter(|backend| only.is_none_or(|only| backend.name.starts_with(only))).collect();
+    let chosen: Vec<_> = BACKENDS
+        .iter()
+        .filter(|backend| only.is_none_or(|only| only.split(',').any(|only| backend.name.starts_with(only))))
+        .collect();
     if chosen.is_empty() {
         return Err(Failure::new(format!("no backend {:?}, there are: {}", only.unwrap_or(""), names().join(", "))));
     }
     Ok(chosen)
 }
 
-/// Runs them and reads what they measured.
-pub(crate) fn measure(backends: &[&Backend], size: Size, target: &Path) -> Result<Vec<Figure>> {
-    // Built before, so that no compiler runs beside the first, and those of a package at once.
+/// Builds them, so that no compiler runs beside the first that is measured, and those of a package at once.
+pub(crate) fn build(backends: &[&Backend]) -> Result {
     for package in [BENCHES, LOCAL] {
         let benches: Vec<_> = backends.iter().filter(|backend| backend.package == package).collect();
         if !benches.is_empty() {
@@ -75,22 +76,27 @@ pub(crate) fn measure(backends: &[&Backend], size: Size, target: &Path) -> Resul
             Cmd::cargo("bench").args(package.iter().copied()).args(benches).args(["--no-run"]).run()?;
         }
     }
+    Ok(())
+}
+
+/// Runs one and reads what it measured.
+pub(crate) fn measure(backend: &Backend, size: Size, target: &Path) -> Result<Vec<Figure>> {
     let folder = target.join("bench");
     let path = folder.join("figures.tsv");
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     fs::create_dir_all(&folder).map_err(failed)?;
     fs::write(&path, "").map_err(failed)?;
-    for backend in backends {
-        Cmd::cargo("bench")
-            .args(backend.package.iter().copied())
-            .args(["--bench", backend.bench])
-            .env("LINKLY_BENCH_SIZE", size.name())
-            .env("LINKLY_BENCH_FIGURES", path.display().to_string())
-            .run()?;
-    }
+    Cmd::cargo("bench")
+        .args(backend.package.iter().copied())
+        .args(["--bench", backend.bench])
+        .env("LINKLY_BENCH_SIZE", size.name())
+        .env("LINKLY_BENCH_FIGURES", path.display().to_string())
+        .run()?;
     let figures = figures::parse(&fs::read_to_string(&path).map_err(failed)?)?;
-    let silent = backends.iter().find(|backend| !figures.iter().any(|figure| figure.backend == backend.name));
-    silent.map_or(Ok(figures), |silent| Err(Failure::new(format!("{} measured nothing", silent.name))))
+    if figures.is_empty() || figures.iter().any(|figure| figure.backend != backend.name) {
+        return Err(Failure::new(format!("{} did not measure {} alone", backend.bench, backend.name)));
+    }
+    Ok(figures)
 }
 
 #[cfg(test)]
@@ -101,7 +107,7 @@ mod tests {
     fn a_backend_is_chosen_by_how_its_name_begins() {
         let names = |only| -> Vec<&str> { chosen(only).unwrap().iter().map(|backend| backend.name).collect() };
         assert_eq!(names(Some("libsql")), ["libsql file", "libsql server"]);
-        assert_eq!(names(Some("sqlite")), ["sqlite"]);
+        assert_eq!(names(Some("sqlite,sp")), ["sqlite", "spool"]);
         assert_eq!(names(None).len(), BACKENDS.len());
         assert!(chosen(Some("oracle")).unwrap_err().to_string().contains("there are: memory, tiered"));
     }
