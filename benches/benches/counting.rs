@@ -2,7 +2,8 @@
 //! that are flushed, a row for each click that is aggregated, and Linkly's rows and totals in one statement.
 //!
 //! 64 tasks make clicks as fast as each way takes them; an iteration ends when all of them are counted in Postgres.
-//! None has the caller wait for Postgres; how many clicks are behind when the callers have made all is printed. Every way has the same pool of connections, and each is compared on one hot link and on many.
+//! None has the caller wait for Postgres; how many clicks are behind when the callers have made all is printed. Every
+//! way has the same pool of connections, and each is compared on one hot link and on many.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -32,7 +33,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 const TABLES: &str = "
     CREATE TABLE counters (code text PRIMARY KEY, clicks bigint NOT NULL, last_clicked_at timestamptz);
-    CREATE TABLE events (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, code text NOT NULL, clicked_at timestamptz NOT NULL);
+    CREATE TABLE events (
+        id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, code text NOT NULL, clicked_at timestamptz NOT NULL
+    );
     CREATE TABLE aggregated (up_to bigint NOT NULL);
     INSERT INTO aggregated VALUES (0);";
 const UPDATE: &str = "UPDATE counters SET clicks = clicks + 1, last_clicked_at = $2 WHERE code = $1";
@@ -43,7 +46,9 @@ const APPEND: &str = "INSERT INTO events (code, clicked_at) VALUES ($1, $2)";
 /// would be passed over: here the job runs when all have ended, and elsewhere it has to wait for that.
 const AGGREGATE: &str = "
     WITH old AS (SELECT up_to FROM aggregated FOR UPDATE),
-         new AS (SELECT code, count(*) AS clicks, max(id) AS last FROM events WHERE id > (SELECT up_to FROM old) GROUP BY code),
+         new AS (
+             SELECT code, count(*) AS clicks, max(id) AS last FROM events WHERE id > (SELECT up_to FROM old) GROUP BY code
+         ),
          added AS (UPDATE counters SET clicks = counters.clicks + new.clicks FROM new WHERE counters.code = new.code)
     UPDATE aggregated SET up_to = greatest(up_to, coalesce((SELECT max(last) FROM new), 0))";
 
