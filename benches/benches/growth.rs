@@ -12,8 +12,8 @@ use linkly_benches::{Codes, Shape, page_of};
 use linkly_cache::MemoryCache;
 use linkly_core::chrono::{DateTime, TimeDelta, Utc};
 use linkly_core::{
-    Cache, CacheExt, Click, Clock, Code, Config, Entry, Linkly, NewLink, Step, Store, SystemClock, Target, TargetParts,
-    Tick, TimeRange, Uuid,
+    Cache, CacheExt, Click, Clock, Code, Config, Cursor, Entry, Linkly, NewLink, Step, Store, SystemClock, Target,
+    TargetParts, Tick, TimeRange, Uuid,
 };
 use linkly_store_postgres::PostgresStore;
 use linkly_store_sqlite::SqliteStore;
@@ -45,6 +45,8 @@ struct Growing {
     links: usize,
     clicks: usize,
     made: usize,
+    /// Behind the link that half of those of a size lie behind.
+    middle: Option<Cursor>,
 }
 
 fn start() -> DateTime<Utc> {
@@ -66,7 +68,7 @@ impl Growing {
         let config = Config::default().with_poll_changes(Duration::ZERO);
         let linkly = Linkly::builder(store).config(config).start().await.unwrap();
         linkly.create(new(HOT)).await.unwrap();
-        Self { backend, linkly, links: 0, clicks: 0, made: 0 }
+        Self { backend, linkly, links: 0, clicks: 0, made: 0, middle: None }
     }
 
     async fn bytes(&self) -> u64 {
@@ -76,12 +78,16 @@ impl Growing {
 
     async fn grow(&mut self, size: usize) {
         let (before, links) = (self.bytes().await, self.links);
+        self.middle = None;
         while self.links < size {
             let codes: Vec<String> = (self.links..size.min(self.links + BATCH)).map(Codes::nth).collect();
             for made in self.linkly.create_many(codes.iter().map(|code| new(code)).collect()).await.unwrap() {
                 made.unwrap();
             }
             self.links += codes.len();
+            if self.links >= size / 2 && self.middle.is_none() {
+                self.middle = self.linkly.list(&page_of(1)).await.unwrap().next;
+            }
         }
         let (with_links, clicks_before) = (self.bytes().await, self.clicks);
         while self.clicks < size {
@@ -109,10 +115,7 @@ impl Growing {
     async fn measure(&mut self, size: usize, times: usize) {
         let (linkly, store) = (&self.linkly, self.linkly.store());
         let codes = Codes::drawn(size, Shape::Uniform, 1);
-        let middle = store.get(&[Code::new(&Codes::nth(size / 2)).unwrap()]).await.unwrap();
-        let until = middle[0].as_ref().unwrap().created_at;
-        let middle = linkly.list(&page_of(1).with_created(None, Some(until))).await.unwrap();
-        let deep = page_of(50).with_after(middle.next);
+        let deep = page_of(50).with_after(self.middle.clone());
         let days = TimeRange::new(start(), start() + TimeDelta::days(30));
         let made = self.made;
         self.made += times;

@@ -252,7 +252,8 @@ pub enum Order {
 /// Which links to list. A page of 50, the newest first, unless told otherwise.
 ///
 /// Scope, order, tag and URL are answered out of indexes, at the same cost in a table of any size.
-/// `search` reads links in order until the page is full, so a rare text costs a walk of the scope.
+/// `search`, and the times of creation, are looked at link by link in that order until the page is full: a rare text,
+/// or a time long ago, costs a walk of the scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListLinks {
