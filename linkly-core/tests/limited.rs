@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use linkly_core::{Config, LinkPatch, Linkly, NewLink, Visit, VisitContext};
+use linkly_core::{Config, Error, LinkPatch, Linkly, NewLink, Visit, VisitContext};
 use support::{Fault, MapCache, TestStore};
 
 async fn linkly(store: &TestStore) -> Linkly {
@@ -123,4 +123,29 @@ async fn a_raised_limit_grants_again() {
     linkly.update("a", LinkPatch::new().with_max_clicks(Some(2))).await.unwrap();
     assert!(matches!(linkly.visit("a", &VisitContext::new()).await.unwrap(), Visit::Redirect { .. }));
     assert_eq!(linkly.visit("a", &VisitContext::new()).await.unwrap(), Visit::Gone);
+}
+
+/// As with Actix, whose workers each have a runtime of their own.
+#[test]
+fn a_runtime_that_ends_before_it_asks_answers_those_who_wait() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let of_the_engine = runtime();
+    let linkly = of_the_engine.block_on(async {
+        let linkly = linkly(&TestStore::new()).await;
+        linkly.create(NewLink::new("iii.dev").with_code("a").with_max_clicks(5)).await.unwrap();
+        linkly.resolve("a").await.unwrap();
+        linkly
+    });
+    runtime().block_on(async {
+        let context = VisitContext::new();
+        let mut visit = std::pin::pin!(linkly.visit("a", &context));
+        tokio::select! {
+            biased;
+            answer = &mut visit => panic!("its runtime does not run: {answer:?}"),
+            () = std::future::ready(()) => {}
+        }
+        of_the_engine.shutdown_background();
+        let error = visit.await.unwrap_err();
+        assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
+    });
 }

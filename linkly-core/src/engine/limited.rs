@@ -41,20 +41,26 @@ impl Reservations {
     /// What is granted to a caller that went away goes to another who waits, or is lost.
     pub(crate) async fn reserve(self: &Arc<Self>, code: Code, id: Uuid) -> Result<bool> {
         let (waiter, granted) = oneshot::channel();
-        match self.lock().entry((code.clone(), id)) {
-            Entry::Occupied(mut on_its_way) => on_its_way.get_mut().push(waiter),
+        let key = (code, id);
+        let is_idle = match self.lock().entry(key.clone()) {
+            Entry::Occupied(mut on_its_way) => {
+                on_its_way.get_mut().push(waiter);
+                false
+            }
             Entry::Vacant(idle) => {
                 idle.insert(vec![waiter]);
-                self.runtime.spawn(self.clone().run(code, id));
+                true
             }
+        };
+        if is_idle {
+            // Made here: a runtime that ends before it has run the task must not leave the link waiting either.
+            let guard = Abandon { reservations: self.clone(), key: Some(key.clone()) };
+            self.runtime.spawn(self.clone().run(key, guard));
         }
         granted.await.unwrap_or_else(|_| Err(Error::unavailable("the store", "the reservation was lost")))
     }
 
-    async fn run(self: Arc<Self>, code: Code, id: Uuid) {
-        let key = (code, id);
-        // A store that panics must not leave the link waiting for ever.
-        let guard = Abandon { reservations: &self, key: &key };
+    async fn run(self: Arc<Self>, key: (Code, Uuid), mut guard: Abandon) {
         while let Some(waiters) = self.take(&key) {
             let asked = u32::try_from(waiters.len()).unwrap_or(u32::MAX);
             match self.consume(&key, asked).await {
@@ -62,7 +68,7 @@ impl Reservations {
                 Err(error) => waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(error.clone())))),
             }
         }
-        std::mem::forget(guard);
+        guard.key = None;
     }
 
     /// Those who wait now and are still there; none, and the link is idle again.
@@ -107,15 +113,18 @@ fn hand_out(waiters: Vec<Waiter>, mut granted: u32) {
     }
 }
 
-struct Abandon<'a> {
-    reservations: &'a Reservations,
-    key: &'a (Code, Uuid),
+/// A link whose waiters are answered with an error when the task that asks for them ends early: the store panicked, or
+/// the runtime ended.
+struct Abandon {
+    reservations: Arc<Reservations>,
+    key: Option<(Code, Uuid)>,
 }
 
-impl Drop for Abandon<'_> {
+impl Drop for Abandon {
     fn drop(&mut self) {
-        // Dropping the waiters answers them with an error.
-        self.reservations.lock().remove(self.key);
+        if let Some(key) = &self.key {
+            self.reservations.lock().remove(key);
+        }
     }
 }
 
