@@ -64,7 +64,13 @@ impl Cache for Shared {
         let Ok(far) = self.far.reach() else { return Ok(lookups) };
         let found = far.get(codes, now).await?;
         for (lookup, found) in lookups.iter_mut().zip(found) {
-            let near = lookup.lease.take();
+            let mut near = lookup.lease.take();
+            // What the one elsewhere has is copied into the one in front.
+            if let (Some(entry), None) = (&found.entry, &found.lease)
+                && let Some(lease) = near.take()
+            {
+                self.near.fill(vec![(lease, entry.clone())], now).await?;
+            }
             *lookup = Lookup::new(found.entry.or(lookup.entry.take()), near.map(|lease| lease.with_inner(found.lease)));
         }
         Ok(lookups)
@@ -241,6 +247,24 @@ async fn while_the_cache_is_cut_off_at_the_start_the_log_is_followed_and_what_it
     let third = engine(&store, &far).await;
     assert_eq!(resolved(&third).await, "https://example.com/3");
     assert_eq!(far.clears(), 1, "the position was still there");
+}
+
+#[tokio::test]
+async fn what_another_engine_tells_the_cache_of_after_this_one_loaded_it_is_dropped_from_its_memory() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let first = engine(&store, &far).await;
+    insert(&store, "a").await;
+    first.catch_up().await.unwrap();
+    assert_eq!(resolved(&first).await, "https://example.com/1");
+    far.cut_off(true);
+    update(&store, "a", 2).await;
+    first.catch_up().await.unwrap_err();
+    let second = engine(&store, &far).await;
+    far.cut_off(false);
+    assert_eq!(resolved(&second).await, "https://example.com/1", "out of the cache that was not told yet");
+    first.catch_up().await.unwrap();
+    second.catch_up().await.unwrap();
+    assert_eq!(resolved(&second).await, "https://example.com/2");
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,7 +90,11 @@ impl ChangeLog {
             (Ok(Some(position)), None) => {
                 (place.cursor, place.elsewhere) = (Some(position.clone()), Elsewhere::Told);
             }
-            (Ok(Some(position)), Some(_)) => place.elsewhere = Elsewhere::Behind(position.clone()),
+            (Ok(Some(position)), Some(_)) => {
+                place.elsewhere = Elsewhere::Behind(position.clone());
+                // Another engine may have moved the position past a change of what was loaded from there until now.
+                self.loader.forget_all().await;
+            }
             (Ok(None), _) => {
                 // Read first: what is loaded after the clear is no older than that.
                 let next = self.read(None).await?.next;
