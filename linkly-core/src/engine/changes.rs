@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
 use super::loader::{Loader, timed_out};
-use super::writes::{clear, invalidate};
+use super::writes::{clear, invalidate_once};
 use crate::{ChangeCursor, Changes, Result, Tick};
 
 /// Reads the store's change log and invalidates what changed.
@@ -162,7 +162,9 @@ impl ChangeLog {
         }
         if !changes.codes.is_empty() {
             debug!(codes = changes.codes.len(), "links changed");
-            invalidate(&self.loader, &changes.codes).await?;
+            self.loader.counters.invalidations.add(changes.codes.len() as u64);
+            // Once, since what fails is read again: a cache that is away must not hold up the next page.
+            invalidate_once(&self.loader, &changes.codes).await?;
         }
         Ok(())
     }

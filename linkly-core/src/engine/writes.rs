@@ -123,26 +123,32 @@ pub(crate) async fn clear_everywhere(loader: &Loader) -> Result<()> {
     cleared
 }
 
-/// Removes codes from the cache and ends the joining of loads that may have read what was there
-/// before. When the cache fails, the change log repeats it: its cursor does not pass a change that
-/// could not be invalidated.
-pub(crate) async fn invalidate(loader: &Loader, codes: &[Code]) -> Result<()> {
+/// Removes codes from the cache. When it fails several times, the change log repeats it: its cursor does not pass a
+/// change that could not be invalidated.
+async fn invalidate(loader: &Loader, codes: &[Code]) -> Result<()> {
     loader.counters.invalidations.add(codes.len() as u64);
     let mut tries = 1;
     loop {
-        loader.detach(codes);
-        let answer = timeout(loader.config.write_timeout, loader.cache.invalidate(codes)).await;
-        // Once more: a load that found the old entry in the cache until a moment ago may have begun since.
-        loader.detach(codes);
-        let Some(error) = failed(answer, loader.config.write_timeout) else { return Ok(()) };
-        loader.counters.cache_errors.add(1);
-        warn!(%error, tries, codes = codes.len(), "the cache could not be invalidated");
+        let Err(error) = invalidate_once(loader, codes).await else { return Ok(()) };
         if tries == INVALIDATIONS {
             return Err(error);
         }
         tokio::time::sleep(FIRST_BACKOFF * tries).await;
         tries += 1;
     }
+}
+
+/// The same, tried once: for those who try again by themselves. Ends the joining of loads that may have read what was
+/// there before.
+pub(crate) async fn invalidate_once(loader: &Loader, codes: &[Code]) -> Result<()> {
+    loader.detach(codes);
+    let answer = timeout(loader.config.write_timeout, loader.cache.invalidate(codes)).await;
+    // Once more: a load that found the old entry in the cache until a moment ago may have begun since.
+    loader.detach(codes);
+    let Some(error) = failed(answer, loader.config.write_timeout) else { return Ok(()) };
+    loader.counters.cache_errors.add(1);
+    warn!(%error, codes = codes.len(), "the cache could not be invalidated");
+    Err(error)
 }
 
 /// The same for all codes.
