@@ -74,7 +74,7 @@ pub(crate) fn lines(path: &Path, title: &str, x: &str, series: &[Series], y_labe
             .x_label_area_size(40)
             .y_label_area_size(70)
             .build_cartesian_2d(
-                span(series, |point| point.0, 1.0).log_scale(),
+                with_legend(span(series, |point| point.0, 1.0)).log_scale(),
                 span(series, |point| point.1, 1.5).log_scale(),
             )?;
         chart.configure_mesh().x_desc(x).y_label_formatter(y_label).light_line_style(WHITE).draw()?;
@@ -104,9 +104,10 @@ fn dots(
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(70)
-        .build_cartesian_2d(-0.5..OPERATIONS.len() as f64 - 0.5, span(series, |point| point.1, 2.0).log_scale())?;
+        .build_cartesian_2d(-0.5..OPERATIONS.len() as f64 + 0.5, span(series, |point| point.1, 2.0).log_scale())?;
     let mesh = &mut chart.configure_mesh();
-    mesh.x_labels(OPERATIONS.len()).x_label_formatter(name).y_label_formatter(&|nanos| time(*nanos));
+    // The last place is the legend's.
+    mesh.x_labels(OPERATIONS.len() + 1).x_label_formatter(name).y_label_formatter(&|nanos| time(*nanos));
     mesh.light_line_style(WHITE).draw()?;
     for (place, (name, points)) in series.iter().enumerate() {
         let color = Palette99::pick(place).filled();
@@ -118,6 +119,11 @@ fn dots(
     chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw()?;
     root.present()?;
     Ok(())
+}
+
+/// With a quarter more on a logarithmic axis, for the legend.
+fn with_legend(span: Range<f64>) -> Range<f64> {
+    span.start..span.end * (span.end / span.start).powf(1.0 / 3.0)
 }
 
 /// From below the least to above the most.
