@@ -90,9 +90,9 @@ fn section(points: &[Point]) -> String {
     let mut section = "\
 ## How cost grows
 
-A store that grows, with as many clicks of one link as it has links. Each time is the median of an operation that is
-made alone; the last column is the largest size by the smallest. Aimed at: a miss at most 1.3, statistics at most 1.2,
-and at most 160 bytes for a cached link beyond its text.
+A store that grows, with as many clicks of one link as it has links. Each time is a median: of a write that is made
+alone, and for a read of 64 that are made at once, by the number of them. The last column is the largest size by the
+smallest. Aimed at: a miss at most 1.3, statistics at most 1.2, and at most 160 bytes for a cached link beyond its text.
 
 ![Time of an operation by the number of links](growth.svg)
 "
