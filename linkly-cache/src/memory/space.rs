@@ -32,7 +32,7 @@ pub(crate) enum Capacity {
 }
 
 /// Codes of up to 23 bytes, as nearly all are, stand in the slot itself: where they would be elsewhere in memory, as
-/// a [`Code`] is, comparing them waits for it once more: a hit among a million links then took a quarter longer.
+/// a [`Code`] is, comparing them waits for it once more: a loop of hits among a million links then took a quarter longer.
 pub(crate) type QuickCache = Cache<SmolStr, Entry, Weigher, Hasher>;
 
 /// Weighs an entry in the unit of the capacity.
