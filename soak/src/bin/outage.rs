@@ -20,8 +20,8 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 const SECONDS: u32 = 10;
 /// Links that Redis has and the node's memory has not: more than are asked for.
 const COLD: usize = 1_000_000;
-/// How long the clicks may take after the return of Postgres, in lengths of the outage: 30 s after one of ten.
-const WITHIN: u32 = 3;
+/// How long the clicks may take after the return of Postgres.
+const WITHIN: Duration = Duration::from_secs(30);
 /// Connections of wrk, each with an answer that it may not have seen when it stopped.
 const CONNECTIONS: u64 = 64;
 
@@ -82,11 +82,10 @@ fn postgres_stopped(program: &str, outage: u32) -> Result<()> {
     let during = hot(outage)?;
     postgres.restart();
     let (back, seen) = (Instant::now(), warm.requests + before.requests + during.requests);
-    let within = Duration::from_secs((WITHIN * outage).into());
     let clicks = || -> Result<u64> { Ok(psql(&database, "SELECT count(*) FROM clicks")?.trim().parse()?) };
     while clicks()? < seen {
-        if back.elapsed() > within {
-            return Err(format!("{} of {seen} clicks are in Postgres {within:?} after its return", clicks()?).into());
+        if back.elapsed() > WITHIN {
+            return Err(format!("{} of {seen} clicks are in Postgres {WITHIN:?} after its return", clicks()?).into());
         }
         std::thread::sleep(Duration::from_millis(100));
     }
