@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use linkly_benches::{Nowhere, Suite, timed};
+use linkly_benches::{Codes, Nowhere, Shape, Suite, batch, timed};
 use linkly_cache::redis::{self, aio::MultiplexedConnection};
-use linkly_core::{Click, ClickSink, Code};
+use linkly_core::{Click, ClickSink};
 use linkly_queue::{RedisStream, StreamConfig};
 use linkly_testkit::Redis;
 
@@ -15,6 +15,7 @@ const GROUP: &str = "writers";
 /// Clicks of a batch, and batches that are brought through at a time.
 const BATCH: usize = 1_000;
 const BATCHES: usize = 20;
+const SEED: u64 = 1;
 
 /// An entry's id, and its fields and values.
 type Entry = (String, Vec<Vec<u8>>);
@@ -68,26 +69,14 @@ impl Driver {
     }
 }
 
-/// A batch with what a user agent tells.
-fn batch() -> Vec<Click> {
-    let click = |i: usize| {
-        let mut click = Click::new(Code::new(&format!("{i:07}")).unwrap(), linkly_core::chrono::Utc::now());
-        click.referrer = Some("news.ycombinator.com".into());
-        click.browser = Some("Firefox".into());
-        click.os = Some("Linux".into());
-        click.device = Some("pc".into());
-        click
-    };
-    (0..BATCH).map(click).collect()
-}
-
 fn main() {
     let mut suite = Suite::of_store("stream");
+    let codes = Codes::drawn(suite.sizes().links, Shape::Uniform, SEED);
     let redis = Redis::start();
     let config = StreamConfig::default().with_limit(u64::MAX).with_timeout(Duration::from_secs(10));
     let (stream, driver) = suite.block_on(async {
         let stream = RedisStream::open(redis.url(), config).unwrap();
-        stream.record(&batch()).await.unwrap();
+        stream.record(&batch(&codes, 0, BATCH)).await.unwrap();
         let value = Driver::first_value(redis.url(), "linkly:{clicks}").await;
         (stream, Driver::connect(redis.url(), value).await)
     });
@@ -120,7 +109,7 @@ fn main() {
             .await
         },
         async |places| {
-            let batches: Vec<_> = (0..BATCHES).map(|_| batch()).collect();
+            let batches: Vec<_> = (0..BATCHES).map(|place| batch(&codes, place, BATCH)).collect();
             timed(async {
                 for _ in places {
                     for clicks in &batches {

@@ -14,4 +14,4 @@ pub use paired::Paired;
 pub use raw_cache::QuickCache;
 pub use raw_sql::{RawSql, SqlDriver};
 pub use statement::statement_of;
-pub use suite::{RawCache, RawStore, Sizes, Suite, page_of, timed};
+pub use suite::{RawCache, RawStore, Sizes, Suite, batch, page_of, timed};

@@ -28,6 +28,7 @@ use tokio::runtime::Runtime;
 use figures::{Figure, Slices};
 pub use list::page_of;
 pub use raw::{RawCache, RawStore};
+pub use record::batch;
 pub use sizes::Sizes;
 
 /// Tasks that ask at once where there are many.

@@ -50,7 +50,7 @@ impl Suite {
 }
 
 /// A batch of clicks, a millisecond after each other, with what a user agent tells.
-pub(super) fn batch(codes: &Codes, place: usize, size: usize) -> Vec<Click> {
+pub fn batch(codes: &Codes, place: usize, size: usize) -> Vec<Click> {
     let click = |i: usize| {
         let code = Code::new(codes.get(i)).expect("it is a code");
         let mut click = Click::new(code, start() + TimeDelta::milliseconds(i as i64));
