@@ -44,7 +44,8 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// first to the last. It may take longer than other calls.
     fn transaction(&self, script: Sql) -> impl Future<Output = Result<()>> + Send;
 
-    /// Refreshes what the planner knows, and trims the log of writes. By default nothing.
+    /// Has the connection that writes read the schema again, and with it the planner's statistics, and trims the log
+    /// of writes. By default nothing.
     fn optimize(&self) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }

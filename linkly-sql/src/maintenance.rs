@@ -55,7 +55,7 @@ pub(crate) const IS_PURGED: &str = "SELECT NOT EXISTS (SELECT 1 FROM /*prefix*/c
 pub(crate) const EXPIRED: &str = "
     SELECT CAST(json_group_array(json_array(code, id, version)) AS BLOB) FROM (
         SELECT CAST(code AS TEXT) AS code, hex(id) AS id, version FROM /*prefix*/links
-        WHERE retired_at IS NULL AND expires_at IS NOT NULL AND expires_at < ?1 AND code IS NOT NULL
+        WHERE retired_at IS NULL AND expires_at IS NOT NULL AND expires_at < ?1 AND +code IS NOT NULL
         ORDER BY expires_at LIMIT ?2)";
 
 pub(crate) const UNHASHED: &str = "
@@ -71,6 +71,18 @@ const OUTDATED: &str = "
 pub(crate) const FORGET: &str = "
     DELETE FROM /*prefix*/released_links WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
+const HAS_STATISTICS: &str = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'";
+
+/// Until when a table counts as small. Reading it through is then what SQLite may choose over its indexes.
+const SMALL: &str = "
+    DELETE FROM sqlite_stat1 WHERE CAST(stat AS INTEGER) < 10000 AND tbl COLLATE NOCASE IN ('/*prefix*/links',
+        '/*prefix*/clicks', '/*prefix*/click_hours', '/*prefix*/link_stats', '/*prefix*/link_tags',
+        '/*prefix*/link_changes', '/*prefix*/released_links')";
+
+/// Has all connections but this one read what is left of the statistics: they do with the schema, and that when it
+/// has changed.
+const RELOAD: &str = "CREATE TABLE /*prefix*/linkly_reload (at); DROP TABLE /*prefix*/linkly_reload;";
+
 #[derive(Deserialize)]
 struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>, u8);
 
@@ -78,6 +90,18 @@ struct ChangesRow(Option<String>, Option<i64>, Option<i64>, Vec<(i64, String)>, 
 struct ExpiredRow(String, String, u32);
 
 impl<D: Driver> SqlStore<D> {
+    /// Removes the planner's statistics of our tables that were gathered while they were small: a connection keeps
+    /// them for as long as it is open, and would go on reading a table through that has grown since.
+    async fn forget_small_tables(&self) -> Result<()> {
+        let statistics = self.driver().read(Statement::new(Sql::Static(HAS_STATISTICS))).await?;
+        // The names are in quotes, where a mark is no comment.
+        let small = Statement::new(self.with_prefix(SMALL));
+        if statistics.is_empty() || self.driver().write(small).await? == 0 {
+            return Ok(());
+        }
+        self.driver().transaction(self.with_prefix(RELOAD)).await
+    }
+
     /// Counts clicks that other programs wrote since the last time, as many as a call may.
     async fn adopt_clicks(&self) -> Result<()> {
         self.write(ADOPT, vec![ADOPTED.into()]).await?;
@@ -177,7 +201,9 @@ impl<D: Driver> Maintenance for SqlStore<D> {
 
     /// Also counts clicks that other programs wrote, makes the hashes by which links are found by URL for links that other programs wrote, and
     /// forgets the ids of links that were released more than 30 days ago: only until then is deleting one
-    /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out.
+    /// again [`Deleted::Deleted`], and are its inserts and clicks that come late kept out. Gathers no statistics
+    /// for the planner, which the statements do not need, and removes those that somebody gathered of our tables
+    /// while they were small.
     async fn optimize(&self) -> Result<()> {
         self.adopt_clicks().await?;
         let mut hashes = Vec::new();
@@ -195,6 +221,7 @@ impl<D: Driver> Maintenance for SqlStore<D> {
         if !outdated.is_empty() {
             self.write(FORGET, vec![to_json(&outdated).into()]).await?;
         }
+        self.forget_small_tables().await?;
         self.driver().optimize().await
     }
 

@@ -50,7 +50,7 @@ impl Driver for Connections {
     }
 
     async fn optimize(&self) -> Result<()> {
-        for pragma in ["PRAGMA optimize", "PRAGMA wal_checkpoint(PASSIVE)"] {
+        for pragma in ["PRAGMA writable_schema = RESET", "PRAGMA wal_checkpoint(PASSIVE)"] {
             sqlx::query(pragma).fetch_all(&self.writer).await.map_err(error::map)?;
         }
         Ok(())

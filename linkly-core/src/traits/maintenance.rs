@@ -56,7 +56,7 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     /// - `next` is where the following call goes on; `None` when `range` is done.
     async fn reconcile(&self, range: TimeRange) -> Result<Reconciled>;
 
-    /// Refreshes what the database's planner knows and trims what is kept for a while only.
+    /// Sees to what the database's planner knows and trims what is kept for a while only.
     async fn optimize(&self) -> Result<()>;
 
     /// What the database takes on disk.

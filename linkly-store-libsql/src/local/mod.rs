@@ -185,7 +185,7 @@ impl Connections for Local {
     async fn optimize(&self) -> Result<()> {
         self.writer
             .run(|session| {
-                pragma(&session.connection, "PRAGMA optimize")?;
+                pragma(&session.connection, "PRAGMA writable_schema = RESET")?;
                 pragma(&session.connection, "PRAGMA wal_checkpoint(PASSIVE)").map(|_| ())
             })
             .await
