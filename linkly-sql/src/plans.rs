@@ -85,7 +85,7 @@ pub async fn readers_forget_statistics_of_small_tables<D: Driver>(store: &SqlSto
     // EXPLAIN does not look whether the schema has changed, and a text that was prepared stays what it was.
     let scans = async |mark: &str| {
         store.driver().read(store.statement(TARGETS).bind("[]")).await.unwrap();
-        let plan = steps(store.driver().read(explain(store, &format!("{TARGETS} -- {mark}"))).await.unwrap());
+        let plan = steps(&store.driver().read(explain(store, &format!("{TARGETS} -- {mark}"))).await.unwrap());
         plan.iter().any(|step| is_scan(step))
     };
     assert!(scans("before").await, "what is to be mended is not there");
@@ -99,10 +99,10 @@ fn explain<D: Driver>(store: &SqlStore<D>, sql: &str) -> Statement {
 
 async fn plan<D: Driver>(store: &SqlStore<D>, sql: &str) -> Vec<String> {
     let plan = store.driver().write_returning(explain(store, sql)).await;
-    steps(plan.unwrap_or_else(|error| panic!("{sql}: {error}")))
+    steps(&plan.unwrap_or_else(|error| panic!("{sql}: {error}")))
 }
 
-fn steps(plan: Vec<Row>) -> Vec<String> {
+fn steps(plan: &[Row]) -> Vec<String> {
     plan.iter().filter_map(|row| Some(row.text(3)?.into_owned())).collect()
 }
 
