@@ -20,7 +20,8 @@ pub(super) struct Bisection {
 
 impl Bisection {
     pub(super) fn new(len: usize) -> Self {
-        Self { parts: vec![Part { range: 0..len, tries: 0 }] }
+        // Of nothing there is no part.
+        Self { parts: (len > 0).then_some(Part { range: 0..len, tries: 0 }).into_iter().collect() }
     }
 
     /// The next part in order, with this try counted. It stays the next one until what became of it is
@@ -53,6 +54,11 @@ impl Bisection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_nothing_there_is_no_part() {
+        assert!(Bisection::new(0).next().is_none());
+    }
 
     /// The clicks found to be bad, and the calls it took.
     fn find(len: usize, bad: &[usize]) -> (Vec<usize>, u32) {
