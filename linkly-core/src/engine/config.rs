@@ -92,6 +92,8 @@ impl Config {
             ("read_timeout", self.read_timeout),
             ("write_timeout", self.write_timeout),
         ];
+        millis::check(&[("poll_changes", self.poll_changes)])?;
+        millis::check(&timeouts)?;
         match timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
             Some((what, _)) => Err(Error::invalid(what, "nothing is answered in no time")),
             None => Ok(()),

@@ -190,11 +190,14 @@ impl RecorderConfig {
             return Err(Error::invalid("recorder batch", format!("it is {}, not 1 to {MAX_BATCH}", self.batch)));
         }
         let durations = [
+            ("recorder flush_interval", self.flush_interval),
             ("recorder first_backoff", self.first_backoff),
             ("recorder most_backoff", self.most_backoff),
             ("recorder write_timeout", self.write_timeout),
         ];
-        match durations.into_iter().find(|(_, duration)| duration.is_zero()) {
+        millis::check(&durations)?;
+        // Without an interval nothing waits to be gathered.
+        match durations.into_iter().skip(1).find(|(_, duration)| duration.is_zero()) {
             Some((what, _)) => Err(Error::invalid(what, "it is zero")),
             None => Ok(()),
         }
@@ -215,6 +218,7 @@ mod tests {
             ("batch", RecorderConfig::default().with_batch(MAX_BATCH + 1)),
             ("write_timeout", RecorderConfig::default().with_write_timeout(Duration::ZERO)),
             ("first_backoff", hasty),
+            ("flush_interval", RecorderConfig::default().with_flush_interval(Duration::MAX)),
         ] {
             let error = bad.check().unwrap_err();
             assert!(error.is_invalid_input() && error.to_string().contains(named), "{error}");

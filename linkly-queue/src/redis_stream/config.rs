@@ -191,13 +191,16 @@ impl StreamConfig {
             return Err(Error::invalid("stream group", "it has no name"));
         }
         let durations = [
+            ("stream interval", self.interval),
             ("stream timeout", self.timeout),
             ("stream first_backoff", self.first_backoff),
             ("stream most_backoff", self.most_backoff),
             ("stream write_timeout", self.write_timeout),
             ("stream claim_after", self.claim_after),
         ];
-        match durations.into_iter().find(|(_, duration)| duration.as_millis() == 0) {
+        millis::check(&durations)?;
+        // Without an interval nothing waits for others.
+        match durations.into_iter().skip(1).find(|(_, duration)| duration.as_millis() == 0) {
             Some((what, _)) => Err(Error::invalid(what, "it is less than a millisecond")),
             None => Ok(()),
         }
@@ -218,6 +221,7 @@ mod tests {
             ("group", StreamConfig::default().with_group("")),
             ("max_retries", StreamConfig::default().with_max_retries(0)),
             ("claim_after", StreamConfig::default().with_claim_after(Duration::ZERO)),
+            ("claim_after", StreamConfig::default().with_claim_after(Duration::MAX)),
             ("first_backoff", StreamConfig::default().with_backoff(Duration::ZERO, Duration::from_secs(1))),
         ] {
             let error = bad.check().unwrap_err();

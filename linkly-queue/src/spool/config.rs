@@ -131,11 +131,14 @@ impl SpoolConfig {
             return Err(Error::invalid("spool batch", format!("it is {}, not 1 to {MAX_BATCH}", self.batch)));
         }
         let durations = [
+            ("spool interval", self.interval),
             ("spool first_backoff", self.first_backoff),
             ("spool most_backoff", self.most_backoff),
             ("spool write_timeout", self.write_timeout),
         ];
-        match durations.into_iter().find(|(_, duration)| duration.is_zero()) {
+        millis::check(&durations)?;
+        // Without an interval nothing waits for others.
+        match durations.into_iter().skip(1).find(|(_, duration)| duration.is_zero()) {
             Some((what, _)) => Err(Error::invalid(what, "it is zero")),
             None => Ok(()),
         }
@@ -155,6 +158,7 @@ mod tests {
             ("batch", SpoolConfig::default().with_batch(MAX_BATCH + 1)),
             ("first_backoff", SpoolConfig::default().with_backoff(Duration::ZERO, Duration::from_secs(1))),
             ("write_timeout", SpoolConfig::default().with_write_timeout(Duration::ZERO)),
+            ("spool interval", SpoolConfig::default().with_interval(Duration::MAX)),
         ] {
             let error = bad.check().unwrap_err();
             assert!(error.is_invalid_input() && error.to_string().contains(named), "{error}");
