@@ -17,32 +17,39 @@ use crate::{Backoff, Click, ClickSink, Delivered, Delivery, Result};
 const MOST_CLOSING_BACKOFF: Duration = Duration::from_millis(250);
 
 /// Runs until the queue is closed and empty, or the recorder was ended.
-pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>, spill: Option<Arc<dyn ClickSink>>) {
-    // Also when the runtime is shut down under this task: nobody may wait for it then.
-    let _end = EndOnDrop(&shared);
-    let mut enricher = Enricher::new(shared.config.visitor_hash.clone());
-    // Used again for every batch: at 200 KB it is more than an allocator keeps at hand.
-    let mut spare = Vec::new();
-    while let Some(chunk) = shared.next().await {
-        enricher.append(&chunk, &mut spare);
-        let clicks = Arc::new(std::mem::take(&mut spare));
-        let delivered = match shared.enriched(&clicks, chunk) {
-            Ok(()) => deliver(&shared, &*sink, spill.as_deref(), &clicks).await,
-            ended => ended,
-        };
-        if let Err(Ended) = delivered {
-            return;
-        }
-        if let Some(settled) = Arc::into_inner(clicks) {
-            spare = settled;
-            spare.clear();
+pub(super) fn run(
+    shared: Arc<Shared>,
+    sink: Arc<dyn ClickSink>,
+    spill: Option<Arc<dyn ClickSink>>,
+) -> impl Future<Output = ()> + Send {
+    // Also when the runtime is shut down under this task, or before it: nobody may wait for it then.
+    let end = EndOnDrop(shared);
+    async move {
+        let shared = &*end.0;
+        let mut enricher = Enricher::new(shared.config.visitor_hash.clone());
+        // Used again for every batch: at 200 KB it is more than an allocator keeps at hand.
+        let mut spare = Vec::new();
+        while let Some(chunk) = shared.next().await {
+            enricher.append(&chunk, &mut spare);
+            let clicks = Arc::new(std::mem::take(&mut spare));
+            let delivered = match shared.enriched(&clicks, chunk) {
+                Ok(()) => deliver(shared, &*sink, spill.as_deref(), &clicks).await,
+                ended => ended,
+            };
+            if let Err(Ended) = delivered {
+                return;
+            }
+            if let Some(settled) = Arc::into_inner(clicks) {
+                spare = settled;
+                spare.clear();
+            }
         }
     }
 }
 
-struct EndOnDrop<'a>(&'a Shared);
+struct EndOnDrop(Arc<Shared>);
 
-impl Drop for EndOnDrop<'_> {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end();
     }
