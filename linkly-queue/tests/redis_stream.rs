@@ -331,6 +331,112 @@ async fn a_click_with_which_writers_end_is_given_up_alone() {
     assert!(letters[0].reason.contains("4 writers ended"), "{}", letters[0].reason);
 }
 
+/// Clicks in hand as Redis has them: their ids, for how long without a sign of life, and how many writers had each.
+async fn pending(raw: &mut redis::aio::MultiplexedConnection, config: &StreamConfig) -> Vec<(String, u64, u32)> {
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(format!("{}{{clicks}}", config.prefix)).arg(&config.group).arg("-").arg("+").arg(1_000);
+    let pending: Vec<(String, String, u64, u32)> = pending.query_async(raw).await.unwrap();
+    pending.into_iter().map(|(id, _, idle, writers)| (id, idle, writers)).collect()
+}
+
+async fn length(raw: &mut redis::aio::MultiplexedConnection, stream: &str) -> u64 {
+    redis::cmd("XLEN").arg(stream).query_async(raw).await.unwrap()
+}
+
+async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_click_whose_writers_end_late_is_given_up_too() {
+    let config = hasty().with_concurrency(1).with_max_retries(2).with_claim_after(Duration::from_millis(100));
+    let (stream, mut raw) = (open(&config), connect(Redis::shared().url()).await);
+    let all = clicks("a", 0..1);
+    stream.record(&all).await.unwrap();
+    let (mut ended, store) = (0, Store::with(Fault::None));
+    while stream.status().await.unwrap().depth > 0 {
+        let fatal = Arc::new(Fatal { poison: all[0].id, store: store.clone(), met: watch::Sender::new(false) });
+        let writers = stream.deliver_to(fatal.clone()).unwrap();
+        let mut met = fatal.met.subscribe();
+        tokio::select! {
+            _ = met.wait_for(|met| *met) => ended += 1,
+            _ = stream.flush() => {}
+        }
+        // Not before it has given a sign of life.
+        let (mut idle, mut is_renewed) = (0, stream.status().await.unwrap().depth == 0);
+        while !is_renewed {
+            let now = pending(&mut raw, &config).await[0].1;
+            is_renewed = now < idle;
+            idle = now;
+        }
+        drop(writers);
+    }
+    let letters = stream.dead_letters(10, None).await.unwrap().items;
+    assert_eq!((ended, letters.len()), (2, 1), "{letters:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_loses_its_connection_has_not_ended_with_what_it_had_in_hand() {
+    let redis = Redis::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let config = hasty().with_concurrency(1).with_max_retries(2);
+    let stream = RedisStream::open(&proxy.url(redis.url()), config.clone()).unwrap();
+    let (stuck, store) = (Store::with(Fault::Waits), Store::new());
+    let writers = stream.deliver_to(stuck.clone()).unwrap();
+    while stream.record(&clicks("a", 0..5)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    for calls in 1..=6 {
+        stuck.called(calls).await;
+        proxy.cut();
+    }
+    stuck.called(7).await;
+    let in_hand = pending(&mut connect(redis.url()).await, &config).await;
+    assert!(in_hand.len() == 5 && in_hand.iter().all(|(_, _, writers)| *writers == 1), "{in_hand:?}");
+    drop(writers);
+    let writers = stream.deliver_to(store.clone()).unwrap();
+    flush_patiently(&stream).await;
+    assert_eq!(store.rows().await.len(), 5, "none was given up");
+    writers.shutdown(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_click_stays_until_its_dead_letter_is_there() {
+    let (config, store) = (hasty(), Store::new());
+    let (stream, mut raw) = (open(&config), connect(Redis::shared().url()).await);
+    let (key, dead) = (format!("{}{{clicks}}", config.prefix), format!("{}{{clicks}}:dead", config.prefix));
+    let _: () = raw.set(&dead, "somebody else's").await.unwrap();
+    stream.record(&clicks("bad", 0..1)).await.unwrap();
+    let writers = stream.deliver_to(store.clone()).unwrap();
+    while stream.metrics().failed_calls < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(length(&mut raw, &key).await, 1);
+    let _: u64 = raw.del(&dead).await.unwrap();
+    flush(&stream).await;
+    assert_eq!(stream.status().await.unwrap().dead_letters, 1);
+    let _: u64 = raw.del(&key).await.unwrap();
+    let _: () = raw.set(&key, "somebody else's").await.unwrap();
+    assert!(stream.replay(Letters::All).await.is_err());
+    assert_eq!(length(&mut raw, &dead).await, 1);
+    drop(writers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_are_shut_down_in_the_same_time_as_one_though_redis_hangs() {
+    let redis = Redis::start();
+    let stream = RedisStream::open(redis.url(), hasty().with_concurrency(8)).unwrap();
+    let stuck = Store::with(Fault::Waits);
+    let writers = stream.deliver_to(stuck.clone()).unwrap();
+    stream.record(&clicks("a", 0..10)).await.unwrap();
+    stuck.called(1).await;
+    redis.pause();
+    let report =
+        timeout(Duration::from_secs(3), writers.shutdown(Duration::ZERO)).await.expect("a second, and not eight");
+    assert!(!report.is_finished);
+    redis.resume();
+}
+
 /// A store that never comes back from a certain click.
 #[derive(Debug)]
 struct Fatal {
@@ -355,8 +461,7 @@ async fn an_entry_that_cannot_be_read_is_put_aside_and_kept() {
     let (config, store) = (hasty(), Store::new());
     let stream = open(&config);
     let key = format!("{}{{clicks}}", config.prefix);
-    let client = redis::Client::open(Redis::shared().url()).unwrap();
-    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+    let mut raw = connect(Redis::shared().url()).await;
     let foreign: String =
         redis::cmd("XADD").arg(&key).arg("*").arg("hello").arg("world").query_async(&mut raw).await.unwrap();
     assert!(foreign.contains('-'));
@@ -399,6 +504,12 @@ async fn a_full_stream_waits_refuses_or_drops() {
     stream.record(&clicks("c", 0..2)).await.unwrap();
     let error = stream.record(&clicks("d", 0..11)).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
+
+    let stream = open(&hasty().with_limit(3_000).with_at_limit(AtLimit::Refuse));
+    stream.record(&clicks("a", 0..1_500)).await.unwrap();
+    assert!(stream.record(&clicks("b", 0..2_500)).await.unwrap_err().is_transient());
+    assert_eq!(stream.status().await.unwrap().depth, 1_500, "nor is a part kept of more than one script adds");
+    stream.record(&clicks("c", 0..1_500)).await.unwrap();
 
     let stream = full(AtLimit::Drop).await;
     stream.record(&clicks("b", 0..3)).await.unwrap();

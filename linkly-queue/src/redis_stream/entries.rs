@@ -1,7 +1,7 @@
 //! Entries of a stream, and the commands on them.
 
 use linkly_core::{Click, Error, Result};
-use redis::{Cmd, Pipeline};
+use redis::Cmd;
 
 use super::error;
 use crate::DeadLetter;
@@ -40,11 +40,11 @@ fn of<'a>(fields: &'a [Vec<u8>], field: &str) -> Option<(u8, Reader<'a>)> {
     (name == field.as_bytes()).then_some((*version, Reader(bytes)))
 }
 
-/// Adds a dead letter to a stream.
-pub(super) fn add_letter(commands: &mut Pipeline, stream: &str, letter: &DeadLetter) {
+/// The field and the value of a dead letter's entry.
+pub(super) fn letter_fields(letter: &DeadLetter) -> [Vec<u8>; 2] {
     let mut bytes = vec![encoding::VERSION];
     encoding::push_letter(&mut bytes, letter);
-    commands.cmd("XADD").arg(stream).arg("*").arg(LETTER).arg(bytes).ignore();
+    [LETTER.into(), bytes]
 }
 
 /// Up to so many entries behind that one, in order.

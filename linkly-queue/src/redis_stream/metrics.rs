@@ -21,7 +21,7 @@ pub struct StreamMetrics {
     pub batches: u64,
     /// Calls of the store that failed in a way that may pass and were made again.
     pub retried: u64,
-    /// Clicks that were taken over from writers that had ended.
+    /// Clicks that were taken over from writers that had ended or had lost their connection.
     pub claimed: u64,
     /// Clicks that became dead letters.
     pub dead: u64,

@@ -255,8 +255,11 @@ impl ClickSink for RedisStream {
             let reason = format!("{} clicks at once, of at most {limit} in the stream", clicks.len());
             return Err(Error::Refused { backend: error::BACKEND, reason, source: None });
         }
+        let mut left = clicks.len();
         for clicks in clicks.chunks(ADDED_AT_ONCE) {
-            self.0.add(clicks).await?;
+            left -= clicks.len();
+            // Room for those that follow is asked for too, so that none goes in where not all of a call have room.
+            self.0.add(clicks, limit - left as u64).await?;
         }
         Ok(())
     }
@@ -268,9 +271,9 @@ fn running_runtime(what: &str) -> Result<Handle> {
 
 impl Shared {
     /// Adds clicks, and does at the limit what was chosen.
-    async fn add(&self, clicks: &[Click]) -> Result<()> {
+    async fn add(&self, clicks: &[Click], limit: u64) -> Result<()> {
         let mut add_clicks = redis::cmd("EVAL");
-        add_clicks.arg(ADD).arg(1).arg(&self.keys.clicks).arg(self.config.limit);
+        add_clicks.arg(ADD).arg(1).arg(&self.keys.clicks).arg(limit);
         for click in clicks {
             add_clicks.arg(entries::value(click));
         }

@@ -1,7 +1,7 @@
 //! A writer: takes clicks from the stream, brings them to the store, and deletes them.
 //!
 //! It is a consumer of its own in the group. Redis notes which entries it has in hand, so none is lost with it: after a
-//! lost connection it asks for them again, and when it has ended another claims them.
+//! lost connection it gives them back, and when it has ended another claims them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -22,6 +22,7 @@ use super::metrics::add;
 use crate::DeadLetter;
 
 const FORGET: &str = include_str!("forget.lua");
+const MOVE: &str = include_str!("move.lua");
 const REPLAY: &str = include_str!("replay.lua");
 
 /// How long Redis holds a request for clicks while there are none: a shutdown waits for the end of it.
@@ -43,10 +44,19 @@ pub(super) struct Writer {
     closing: watch::Receiver<bool>,
 }
 
-/// Clicks that go to the store together, and the ids of their entries.
+/// An entry in hand, and how many writers have had it, this one included.
+type Taken = (Entry, u32);
+
+/// An entry that was never taken before.
+fn taken_first(entry: Entry) -> Taken {
+    (entry, 1)
+}
+
+/// Clicks that go to the store together, the ids of their entries, and how many writers have had each.
 #[derive(Default)]
 struct Batch {
     ids: Vec<String>,
+    writers: Vec<u32>,
     clicks: Vec<Click>,
 }
 
@@ -115,7 +125,7 @@ async fn connect(shared: &Shared) -> Result<MultiplexedConnection> {
     }
 }
 
-/// Makes what a writer that is no more has in hand due for others at once, as if it had never been taken.
+/// Makes what a writer has in hand, but is not busy with, due for whoever claims it, as if it had never taken it.
 pub(super) async fn give_back(shared: &Shared, name: &str) -> Result<()> {
     let mut pending = redis::cmd("XPENDING");
     pending.arg(&shared.keys.clicks).arg(&shared.config.group).arg("-").arg("+").arg(usize::MAX >> 1).arg(name);
@@ -123,20 +133,30 @@ pub(super) async fn give_back(shared: &Shared, name: &str) -> Result<()> {
     if pending.is_empty() {
         return Ok(());
     }
-    let ids: Vec<&str> = pending.iter().map(|(id, ..)| &**id).collect();
+    // Without this writer, which has not ended with it.
+    let back = pending.iter().map(|(id, _, _, writers)| (&**id, writers.saturating_sub(1)));
     let due = shared.config.claim_after.as_millis() as u64;
-    shared.ask::<Vec<String>>(&claim_own(shared, name, &ids, due, 0)).await.map(drop)
+    shared.ask_all::<Vec<redis::Value>>(&claim_own(shared, name, back, due)).await.map(drop)
 }
 
-/// Sets how long a writer has had these in hand without a sign of life, and how many writers have had them.
-fn claim_own(shared: &Shared, name: &str, ids: &[impl AsRef<str>], idle_millis: u64, tries: u32) -> Cmd {
-    let mut claim = redis::cmd("XCLAIM");
-    claim.arg(&shared.keys.clicks).arg(&shared.config.group).arg(name).arg(0);
-    for id in ids {
-        claim.arg(id.as_ref());
+/// Sets how long a writer has had these in hand without a sign of life, and how many writers have had each: those that
+/// have ended, and this one unless it is left out.
+fn claim_own<'a>(
+    shared: &Shared,
+    name: &str,
+    entries: impl Iterator<Item = (&'a str, u32)>,
+    idle_millis: u64,
+) -> Pipeline {
+    let mut by_writers = BTreeMap::<u32, Vec<&str>>::new();
+    for (id, writers) in entries {
+        by_writers.entry(writers).or_default().push(id);
     }
-    claim.arg("IDLE").arg(idle_millis).arg("RETRYCOUNT").arg(tries).arg("JUSTID");
-    claim
+    let mut claims = redis::pipe();
+    for (writers, ids) in by_writers {
+        let claim = claims.cmd("XCLAIM").arg(&shared.keys.clicks).arg(&shared.config.group).arg(name).arg(0).arg(ids);
+        claim.arg("IDLE").arg(idle_millis).arg("RETRYCOUNT").arg(writers).arg("JUSTID");
+    }
+    claims
 }
 
 /// A writer and its connection.
@@ -151,17 +171,12 @@ impl Session<'_> {
     async fn work(&mut self) -> Result<()> {
         let config = &self.writer.shared.config;
         self.take_back_what_was_put_aside().await?;
-        // What it has in hand from before its connection was lost.
-        let mut is_own = true;
+        // What it had in hand before its connection was lost is claimed like that of others: to ask for it by its name
+        // counts as one more writer.
+        give_back(&self.writer.shared, &self.writer.name).await?;
         let (mut claim_at, mut claim_from) = (Instant::now(), FIRST.to_owned());
         loop {
             let began = Instant::now();
-            if is_own {
-                let own = self.read("0").await?;
-                is_own = !own.is_empty();
-                self.bring(own).await?;
-                continue;
-            }
             if self.writer.is_closing() {
                 return Ok(());
             }
@@ -176,10 +191,10 @@ impl Session<'_> {
                 self.bring_claimed(claimed).await?;
                 continue;
             }
-            let taken = self.read(">").await?;
+            let taken = self.read().await?;
             let is_full = taken.len() >= config.batch;
             let is_empty = taken.is_empty();
-            self.bring(taken).await?;
+            self.bring(taken.into_iter().map(taken_first).collect()).await?;
             if !is_full && !is_empty {
                 let mut closing = self.writer.closing.clone();
                 // Elapsed, or it is to end.
@@ -188,15 +203,28 @@ impl Session<'_> {
         }
     }
 
-    /// Takes new entries, which waits for some, or those that it has in hand.
-    async fn read(&mut self, from: &str) -> Result<Vec<Entry>> {
+    /// How many writers have had each of these, which are in hand and in order.
+    async fn with_writers(&mut self, entries: Vec<Entry>) -> Result<Vec<Taken>> {
+        let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) else { return Ok(Vec::new()) };
+        let Shared { config, keys, .. } = &*self.writer.shared;
+        let mut pending = redis::cmd("XPENDING");
+        pending.arg(&keys.clicks).arg(&config.group).arg(first).arg(last).arg(config.batch).arg(&self.writer.name);
+        let pending: Vec<(String, String, u64, u32)> = self.ask(&pending).await?;
+        let writers: HashMap<String, u32> = pending.into_iter().map(|(id, _, _, writers)| (id, writers)).collect();
+        let of = |entry: Entry| {
+            let writers = writers.get(&entry.0).copied().unwrap_or(1);
+            (entry, writers)
+        };
+        Ok(entries.into_iter().map(of).collect())
+    }
+
+    /// Takes new entries, which waits for some.
+    async fn read(&mut self) -> Result<Vec<Entry>> {
         let Shared { config, keys, .. } = &*self.writer.shared;
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP").arg(&config.group).arg(&self.writer.name).arg("COUNT").arg(config.batch);
-        if from == ">" {
-            read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-        }
-        read.arg("STREAMS").arg(&keys.clicks).arg(from);
+        read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        read.arg("STREAMS").arg(&keys.clicks).arg(">");
         let streams: Option<Vec<(String, Vec<Entry>)>> = self.ask(&read).await?;
         self.renew_at = Instant::now() + config.claim_after / 3;
         Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
@@ -204,61 +232,49 @@ impl Session<'_> {
 
     /// Takes over what writers had in hand that have given no sign of life, and how many writers had it. Redis looks at
     /// a part of what is in hand, from that entry on, and answers where to go on.
-    async fn claim(&mut self, from: &str) -> Result<(String, Vec<(Entry, u32)>)> {
+    async fn claim(&mut self, from: &str) -> Result<(String, Vec<Taken>)> {
         let Shared { config, keys, counters, .. } = &*self.writer.shared;
         let mut claim = redis::cmd("XAUTOCLAIM");
         claim.arg(&keys.clicks).arg(&config.group).arg(&self.writer.name);
         claim.arg(config.claim_after.as_millis() as u64).arg(from).arg("COUNT").arg(config.batch);
         let (next, claimed, _): (String, Vec<Entry>, Vec<String>) = self.ask(&claim).await?;
-        let (Some((first, _)), Some((last, _))) = (claimed.first(), claimed.last()) else {
-            return Ok((next, Vec::new()));
-        };
-        let mut tries = redis::cmd("XPENDING");
-        tries.arg(&keys.clicks).arg(&config.group).arg(first).arg(last).arg(config.batch).arg(&self.writer.name);
-        let tries: Vec<(String, String, u64, u32)> = self.ask(&tries).await?;
-        let tries: HashMap<String, u32> = tries.into_iter().map(|(id, _, _, tries)| (id, tries)).collect();
         add(&counters.claimed, claimed.len());
         self.renew_at = Instant::now() + config.claim_after / 3;
-        let with_tries = |entry: Entry| {
-            let tries = tries.get(&entry.0).copied().unwrap_or(1);
-            (entry, tries)
-        };
-        Ok((next, claimed.into_iter().map(with_tries).collect()))
+        Ok((next, self.with_writers(claimed).await?))
     }
 
     /// Brings what was taken over. What several writers have ended with is brought alone, so that whichever of them
     /// is the cause takes no others with it, and given up after too many.
-    async fn bring_claimed(&mut self, claimed: Vec<(Entry, u32)>) -> Result<()> {
+    async fn bring_claimed(&mut self, claimed: Vec<Taken>) -> Result<()> {
         let shared = &self.writer.shared;
         let most = shared.config.max_retries;
-        let (mut together, mut alone, mut others) = (Vec::new(), None, BTreeMap::<u32, Vec<String>>::new());
-        for (entry, tries) in claimed {
-            match tries {
+        let (mut together, mut alone, mut others) = (Vec::new(), None, Vec::new());
+        for (entry, writers) in claimed {
+            match writers {
                 // The count has this writer in it.
-                tries if tries > most => self.bury(entry, tries - 1).await?,
-                tries if tries < ALONE_FROM => together.push(entry),
-                _ if alone.is_none() => alone = Some(entry),
-                tries => others.entry(tries - 1).or_default().push(entry.0),
+                writers if writers > most => self.bury(entry, writers - 1).await?,
+                writers if writers < ALONE_FROM => together.push((entry, writers)),
+                _ if alone.is_none() => alone = Some((entry, writers)),
+                writers => others.push((entry.0, writers - 1)),
             }
         }
         let due = shared.config.claim_after.as_millis() as u64;
-        for (tries, ids) in others {
-            let back = claim_own(shared, &self.writer.name, &ids, due, tries);
-            self.ask::<Vec<String>>(&back).await?;
-        }
+        let back = others.iter().map(|(id, writers)| (&**id, *writers));
+        self.ask_all(&claim_own(shared, &self.writer.name, back, due)).await?;
         self.bring(together).await?;
         self.bring(alone.into_iter().collect()).await
     }
 
     /// Brings entries to the store, for as long as it takes.
-    async fn bring(&mut self, taken: Vec<Entry>) -> Result<()> {
+    async fn bring(&mut self, taken: Vec<Taken>) -> Result<()> {
         let (mut batch, mut aside, mut gone) = (Batch::default(), Vec::new(), Vec::new());
-        for (id, fields) in taken {
+        for ((id, fields), writers) in taken {
             match fields {
                 None => gone.push(id),
                 Some(fields) => match entries::click(&fields) {
                     Some(click) => {
                         batch.ids.push(id);
+                        batch.writers.push(writers);
                         batch.clicks.push(click);
                     }
                     None => aside.push((id, fields)),
@@ -266,7 +282,7 @@ impl Session<'_> {
             }
         }
         if !gone.is_empty() {
-            self.settle(&gone, |_| {}).await?;
+            self.settle(&gone).await?;
         }
         for (id, fields) in aside {
             self.put_aside(&id, &fields).await?;
@@ -277,17 +293,17 @@ impl Session<'_> {
     async fn deliver(&mut self, batch: Batch) -> Result<()> {
         let writer = self.writer;
         let Shared { config, counters, keys, .. } = &*writer.shared;
-        let Batch { ids, clicks } = batch;
+        let Batch { ids, mut writers, clicks } = batch;
         let mut backoff = Backoff::new(config.first_backoff, config.most_backoff);
         let mut delivery = Delivery::new(&*writer.sink, &clicks, config.write_timeout);
-        let mut done = 0;
+        let (mut done, mut counts) = (0, true);
         loop {
             let delivered = {
                 let mut next = pin!(delivery.next());
                 loop {
                     match timeout_at(self.renew_at, &mut next).await {
                         Ok(delivered) => break delivered,
-                        Err(_) => self.renew(&ids[done..]).await?,
+                        Err(_) => self.renew(&ids[done..], &writers[done..]).await?,
                     }
                 }
             };
@@ -295,48 +311,57 @@ impl Session<'_> {
                 None => return Ok(()),
                 Some(Delivered::Written(count)) => {
                     backoff.reset();
-                    self.settle(&ids[done..done + count], |_| {}).await?;
+                    self.settle(&ids[done..done + count]).await?;
                     done += count;
                     add(&counters.delivered, count);
                     add(&counters.batches, 1);
                 }
                 Some(Delivered::Dead(letter)) => {
                     let letter = DeadLetter::new(letter.click, letter.error.to_string(), letter.tries, Utc::now());
-                    let add_letter = |commands: &mut Pipeline| entries::add_letter(commands, &keys.dead, &letter);
-                    self.settle(&ids[done..=done], add_letter).await?;
+                    self.move_to(&keys.dead, &ids[done], &entries::letter_fields(&letter)).await?;
                     done += 1;
                     add(&counters.dead, 1);
                 }
                 Some(_) => {
                     add(&counters.retried, 1);
-                    // It is the store's fault, and no writer's end.
-                    self.renew(&ids[done..]).await?;
+                    // It is the store's fault: should this writer end now, then not by what it has in hand.
+                    if std::mem::take(&mut counts) {
+                        writers.iter_mut().for_each(|writers| *writers = writers.saturating_sub(1));
+                    }
+                    self.renew(&ids[done..], &writers[done..]).await?;
                     writer.pause(backoff.pause_within(config.claim_after / 3)).await;
                 }
             }
         }
     }
 
-    /// Deletes entries, and does something else in the same transaction.
-    async fn settle(&mut self, ids: &[String], and: impl FnOnce(&mut Pipeline)) -> Result<()> {
+    /// Deletes entries.
+    async fn settle(&mut self, ids: &[String]) -> Result<()> {
         let Shared { config, keys, .. } = &*self.writer.shared;
         let mut settle = redis::pipe();
         settle.atomic();
-        and(&mut settle);
         settle.cmd("XACK").arg(&keys.clicks).arg(&config.group).arg(ids).ignore();
         settle.cmd("XDEL").arg(&keys.clicks).arg(ids).ignore();
         self.ask_all(&settle).await
     }
 
+    /// Puts something into another stream in the place of an entry, unless another writer has settled that meanwhile.
+    async fn move_to(&mut self, stream: &str, id: &str, fields: &[Vec<u8>]) -> Result<()> {
+        let Shared { config, keys, .. } = &*self.writer.shared;
+        let mut moving = redis::cmd("EVAL");
+        moving.arg(MOVE).arg(2).arg(&keys.clicks).arg(stream).arg(&config.group).arg(id).arg(fields);
+        self.ask(&moving).await
+    }
+
     /// A click with which its writers have ended.
     async fn bury(&mut self, entry: Entry, writers: u32) -> Result<()> {
-        let (id, Some(fields)) = entry else { return self.settle(&[entry.0], |_| {}).await };
+        let (id, Some(fields)) = entry else { return self.settle(&[entry.0]).await };
         let Some(click) = entries::click(&fields) else { return self.put_aside(&id, &fields).await };
         let shared = &self.writer.shared;
         let reason = format!("{writers} writers ended with it in hand");
         tracing::error!(id = %click.id, code = %click.code, writers, "a click is given up: its writers end with it");
         let letter = DeadLetter::new(click, reason, writers, Utc::now());
-        self.settle(&[id], |commands| entries::add_letter(commands, &shared.keys.dead, &letter)).await?;
+        self.move_to(&shared.keys.dead, &id, &entries::letter_fields(&letter)).await?;
         add(&shared.counters.dead, 1);
         Ok(())
     }
@@ -345,10 +370,7 @@ impl Session<'_> {
     async fn put_aside(&mut self, id: &str, fields: &[Vec<u8>]) -> Result<()> {
         let shared = &self.writer.shared;
         tracing::error!(id, "an entry of the stream cannot be read, it is kept");
-        let aside = |commands: &mut Pipeline| {
-            commands.cmd("XADD").arg(&shared.keys.unreadable).arg("*").arg(fields).ignore();
-        };
-        self.settle(&[id.to_owned()], aside).await?;
+        self.move_to(&shared.keys.unreadable, id, fields).await?;
         add(&shared.counters.unreadable, 1);
         Ok(())
     }
@@ -373,11 +395,12 @@ impl Session<'_> {
         }
     }
 
-    /// A sign of life.
-    async fn renew(&mut self, ids: &[String]) -> Result<()> {
+    /// A sign of life, for which Redis would count one more writer if it were not told how many there were.
+    async fn renew(&mut self, ids: &[String], writers: &[u32]) -> Result<()> {
         let shared = &self.writer.shared;
         self.renew_at = Instant::now() + shared.config.claim_after / 3;
-        self.ask::<Vec<String>>(&claim_own(shared, &self.writer.name, ids, 0, 0)).await.map(drop)
+        let entries = ids.iter().map(String::as_str).zip(writers.iter().copied());
+        self.ask_all(&claim_own(shared, &self.writer.name, entries, 0)).await
     }
 
     /// Deletes consumers that have ended with nothing in hand.
@@ -394,6 +417,10 @@ impl Session<'_> {
     }
 
     async fn ask_all(&mut self, commands: &Pipeline) -> Result<()> {
-        commands.query_async(&mut self.connection).await.map_err(error::map)
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let answers: Result<Vec<redis::Value>, _> = commands.query_async(&mut self.connection).await;
+        answers.map(drop).map_err(error::map)
     }
 }

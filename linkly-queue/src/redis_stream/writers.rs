@@ -43,7 +43,7 @@ impl StreamWriters {
     }
 
     /// Takes no more clicks from the stream, and waits until those in hand are delivered, or the deadline has passed:
-    /// what is left then goes back for others to take.
+    /// what is left then goes back for others to take, for which this waits 1 s beyond the deadline at most.
     ///
     /// # Cancel safety
     ///
@@ -51,22 +51,28 @@ impl StreamWriters {
     pub async fn shutdown(mut self, deadline: Duration) -> StreamReport {
         self.closing.send_replace(true);
         let deadline = Instant::now().checked_add(deadline);
-        let mut is_finished = true;
+        let mut late = Vec::new();
         for (name, task) in &mut self.tasks {
             let ended = match deadline {
                 None => (&mut *task).await.is_ok(),
                 Some(deadline) => timeout_at(deadline, &mut *task).await.is_ok_and(|ended| ended.is_ok()),
             };
-            if ended {
-                continue;
+            if !ended {
+                task.abort();
+                late.push(&**name);
             }
-            is_finished = false;
-            task.abort();
-            let back = timeout(GIVE_BACK_WITHIN, writer::give_back(&self.shared, name)).await;
-            if !matches!(back, Ok(Ok(()))) {
-                let after = self.shared.config.claim_after;
-                tracing::warn!(?after, "clicks in hand could not be given back: others take them when they are due");
+        }
+        let is_finished = late.is_empty();
+        // All of them together: while Redis is down, not a second for each.
+        let give_back = async {
+            for name in late {
+                writer::give_back(&self.shared, name).await?;
             }
+            Ok::<_, linkly_core::Error>(())
+        };
+        if !matches!(timeout(GIVE_BACK_WITHIN, give_back).await, Ok(Ok(()))) {
+            let after = self.shared.config.claim_after;
+            tracing::warn!(?after, "clicks in hand could not be given back: others take them when they are due");
         }
         let metrics = self.shared.counters.snapshot();
         StreamReport { delivered: metrics.delivered, dead: metrics.dead, is_finished }
