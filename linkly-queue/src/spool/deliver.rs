@@ -12,26 +12,29 @@ use super::queue::Shared;
 use crate::DeadLetter;
 
 /// Runs until the spool is closed and everything in it was delivered, or it is ended.
-pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) {
-    // Also when the runtime is shut down under this task: nobody may wait for it then.
-    let _end = EndOnDrop(&shared);
-    let from = shared.lock().settled;
-    let mut feed = Feed { shared: &shared, waiting: VecDeque::new(), read: from, began: None };
-    while let Some(batch) = feed.next().await {
-        #[cfg(test)]
-        if shared.sabotage == super::tests::Sabotage::DeleteBeforeAnswer {
-            let end = batch.ends[batch.ends.len() - 1];
-            shared.lock().settle(end, None);
-            // The thread commits before it reads.
-            _ = shared.read_file(end, 1).await;
+pub(super) fn run(shared: Arc<Shared>, sink: Arc<dyn ClickSink>) -> impl Future<Output = ()> + Send {
+    // Also when the runtime is shut down under this task, or before it: nobody may wait for it then.
+    let end = EndOnDrop(shared);
+    async move {
+        let shared = &*end.0;
+        let from = shared.lock().settled;
+        let mut feed = Feed { shared, waiting: VecDeque::new(), read: from, began: None };
+        while let Some(batch) = feed.next().await {
+            #[cfg(test)]
+            if shared.sabotage == super::tests::Sabotage::DeleteBeforeAnswer {
+                let end = batch.ends[batch.ends.len() - 1];
+                shared.lock().settle(end, None);
+                // The thread commits before it reads.
+                _ = shared.read_file(end, 1).await;
+            }
+            deliver(shared, &*sink, &batch).await;
         }
-        deliver(&shared, &*sink, &batch).await;
     }
 }
 
-struct EndOnDrop<'a>(&'a Shared);
+struct EndOnDrop(Arc<Shared>);
 
-impl Drop for EndOnDrop<'_> {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.lock().delivery_ended = true;
         self.0.progress.notify_waiters();
@@ -100,10 +103,34 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// The next batch; `None` when there will be none any more.
+    /// The next batch, which is not empty; `None` when there will be none any more.
     async fn next(&mut self) -> Option<Batch> {
         let batch = self.shared.config.batch;
-        self.gather().await?;
+        self.shared.lock().oldest_at = self.waiting.front().map(|(_, _, at)| *at);
+        loop {
+            self.gather().await?;
+            self.fill().await?;
+            // Again where none of what there was can be read.
+            if !self.waiting.is_empty() {
+                break;
+            }
+        }
+        self.began = Some(Instant::now());
+        let taken = self.waiting.drain(..batch.min(self.waiting.len()));
+        let mut made = Batch { clicks: Vec::with_capacity(taken.len()), ends: Vec::with_capacity(taken.len()) };
+        let mut oldest = None;
+        for (click, end, at) in taken {
+            oldest.get_or_insert(at);
+            made.clicks.push(click);
+            made.ends.push(end);
+        }
+        self.shared.lock().oldest_at = oldest;
+        Some(made)
+    }
+
+    /// Reads until there is enough for a batch, or no more.
+    async fn fill(&mut self) -> Option<()> {
+        let batch = self.shared.config.batch;
         let mut backoff = Backoff::new(self.shared.config.first_backoff, self.shared.config.most_backoff);
         while self.waiting.len() < batch && self.read < self.shared.lock().next {
             match self.shared.read(self.read, batch - self.waiting.len()).await {
@@ -123,17 +150,7 @@ impl Feed<'_> {
                 }
             }
         }
-        self.began = Some(Instant::now());
-        let taken = self.waiting.drain(..batch.min(self.waiting.len()));
-        let mut made = Batch { clicks: Vec::with_capacity(taken.len()), ends: Vec::with_capacity(taken.len()) };
-        let mut oldest = None;
-        for (click, end, at) in taken {
-            oldest.get_or_insert(at);
-            made.clicks.push(click);
-            made.ends.push(end);
-        }
-        self.shared.lock().oldest_at = oldest;
-        Some(made)
+        Some(())
     }
 
     /// Waits until there is enough for a batch, or it is time for what there is.
@@ -171,14 +188,25 @@ impl Feed<'_> {
             self.waiting.extend(chunk.clicks.into_iter().zip(ends).map(|(click, end)| (click, end, chunk.at)));
         }
         self.read = chunks.until;
-        let mut state = self.shared.lock();
-        if !chunks.unreadable.is_empty() {
-            tracing::error!(frames = chunks.unreadable.len(), "frames of the spool cannot be read, they are kept");
-            state.pass_over(chunks.unreadable);
+        if let Some((_, end, _)) = self.waiting.back_mut() {
+            // With the last click all that is passed over behind it is settled.
+            *end = self.read;
         }
-        if self.waiting.is_empty() {
-            // Nothing before this is left to settle.
-            state.settle(self.read, None);
+        if chunks.unreadable.is_empty() && !self.waiting.is_empty() {
+            return;
         }
+        {
+            let mut state = self.shared.lock();
+            if !chunks.unreadable.is_empty() {
+                tracing::error!(frames = chunks.unreadable.len(), "frames of the spool cannot be read, they are kept");
+                state.pass_over(chunks.unreadable);
+            }
+            if self.waiting.is_empty() {
+                // Nothing before this is left to settle.
+                state.settle(self.read, None);
+            }
+        }
+        self.shared.wake_thread();
+        self.shared.progress.notify_waiters();
     }
 }

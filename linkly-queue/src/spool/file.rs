@@ -277,8 +277,9 @@ impl SpoolFile {
         })
     }
 
-    /// Copies what another file has beyond what is settled by now, with its numbers.
-    pub(super) fn copy_from(&mut self, other: &Self, settled: u64) -> FileResult<()> {
+    /// Copies what another file has beyond what is settled by now, with its numbers. Those from `next` on are free
+    /// in both: a number that was ever given out is not given out again.
+    pub(super) fn copy_from(&mut self, other: &Self, settled: u64, next: u64) -> FileResult<()> {
         guarded(|| {
             let settled = settled.max(other.settled);
             let read = other.database.begin_read()?;
@@ -301,7 +302,7 @@ impl SpoolFile {
                     let (key, frame) = entry?;
                     unreadable.insert(key.value(), frame.value())?;
                 }
-                let next = other.next.max(settled);
+                let next = next.max(other.next).max(settled);
                 let mut progress = write.open_table(PROGRESS)?;
                 progress.insert((), Draft::new().seal(Kind::Progress, next, settled, now()))?;
             }

@@ -4,10 +4,11 @@
 //! being built and those that were set aside.
 
 use std::fmt::Debug;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError};
 
 /// The suffix of the spool's own file.
@@ -67,9 +68,29 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
+/// Whether a file that is locked now still has its name: before the lock, another process may have put a new one in
+/// its place, and what is written to this one is in no folder.
+#[cfg(unix)]
+fn is_still(opened: &Metadata, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()))
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn is_still(_: &Metadata, _: &Path) -> bool {
+    true
+}
+
 impl Medium for Folder {
     fn database(&self, suffix: &str, builder: &Builder) -> Result<Database, DatabaseError> {
-        let database = builder.create(self.path(suffix))?;
+        let path = self.path(suffix);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let opened = file.metadata()?;
+        let database = builder.create_with_backend(FileBackend::new(file)?)?;
+        if !is_still(&opened, &path) {
+            return Err(DatabaseError::DatabaseAlreadyOpen);
+        }
         // Also when it was there: who made it may have come to its end before this.
         self.sync()?;
         Ok(database)
@@ -80,8 +101,10 @@ impl Medium for Folder {
     }
 
     fn read(&self, suffix: &str) -> io::Result<Box<dyn ReadSeek>> {
-        let file = File::open(self.path(suffix))?;
+        let path = self.path(suffix);
+        let file = File::open(&path)?;
         match file.try_lock() {
+            Ok(()) if !is_still(&file.metadata()?, &path) => Err(io::ErrorKind::WouldBlock.into()),
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             // A file system without locks: redb has let us open the file as well.
@@ -103,5 +126,23 @@ impl Medium for Folder {
         let mut path = self.0.clone().into_os_string();
         path.push(suffix);
         path.into()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_before_it_was_locked_is_told_from_the_one_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        let opened = File::create(&path).unwrap().metadata().unwrap();
+        assert!(is_still(&opened, &path));
+        File::create(&other).unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(!is_still(&opened, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_still(&opened, &path));
     }
 }

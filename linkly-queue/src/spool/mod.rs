@@ -99,7 +99,9 @@ fn closed() -> Error {
 ///   While no new file can be made, `record` fails and what is there is delivered.
 /// - **The file is damaged**: what can be read of it is delivered, the rest is [counted](Self::salvage), the
 ///   file is renamed and never deleted, and a new one begun.
-/// - **The process is killed, the machine loses power**: what was acknowledged is in the file.
+/// - **The process is killed, the machine loses power**: what was acknowledged is in the file. Both on top of a
+///   commit that failed are one fault too many: a process that is killed before the new file is made leaves the old
+///   one, which the next reads as the kernel has it, and what the disk did not take is gone with the power.
 ///
 /// # Dropping
 ///
@@ -113,7 +115,6 @@ pub struct Spool(Arc<Handles>);
 struct Handles {
     shared: Arc<Shared>,
     task: AbortHandle,
-    salvage: Option<Salvage>,
 }
 
 impl Spool {
@@ -163,9 +164,9 @@ impl Spool {
                 reason: "its thread cannot be started".into(),
                 source: Some(Arc::new(failed)),
             })?;
-        let salvage = answer.await.unwrap_or_else(|_| Err(closed()))?;
+        answer.await.unwrap_or_else(|_| Err(closed()))?;
         let task = runtime.spawn(deliver::run(Arc::clone(&shared), sink)).abort_handle();
-        Ok(Self(Arc::new(Handles { shared, task, salvage })))
+        Ok(Self(Arc::new(Handles { shared, task })))
     }
 
     /// Waits until every click that was acknowledged before this call is in the store or is a dead
@@ -237,9 +238,9 @@ impl Spool {
         self.0.shared.metrics()
     }
 
-    /// What came of the file when it was opened, if it was damaged.
-    pub fn salvage(&self) -> Option<&Salvage> {
-        self.0.salvage.as_ref()
+    /// What came of the file when it was last found damaged: when it was opened, or since. Each time is also logged.
+    pub fn salvage(&self) -> Option<Salvage> {
+        self.0.shared.lock().salvage.clone()
     }
 
     /// A page of the clicks that the store refused for good, the earliest clicks first; at most 1,000.

@@ -222,6 +222,7 @@ impl Shared {
             state.closed = true;
             state.finish = true;
         }
+        self.room.notify_waiters();
         self.work.notify_one();
     }
 

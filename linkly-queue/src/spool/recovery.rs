@@ -22,10 +22,7 @@ const SALVAGED_AT_ONCE: usize = 8 << 20;
 /// Opens the spool: its file as it is, a new one where there is none, what can be read of one that is
 /// damaged.
 pub(super) fn open(medium: &dyn Medium) -> FileResult<(SpoolFile, Option<Salvage>)> {
-    if !medium.exists(SPOOL)? && medium.exists(FRESH)? {
-        // A crash between the two renames of a salvage: what was to come is whole, and only that is there.
-        medium.rename(FRESH, SPOOL)?;
-    }
+    finish_salvage(medium)?;
     match SpoolFile::open(medium, SPOOL) {
         Ok(file) => Ok((file, None)),
         Err(Fault::Corrupt(source)) => salvage(medium, 0, &source).map(|(file, salvage)| (file, Some(salvage))),
@@ -33,20 +30,31 @@ pub(super) fn open(medium: &dyn Medium) -> FileResult<(SpoolFile, Option<Salvage
     }
 }
 
+/// Of a salvage that came to its end between its two renames, what was to come is whole, and only that is there.
+fn finish_salvage(medium: &dyn Medium) -> FileResult<()> {
+    if !medium.exists(SPOOL)? && medium.exists(FRESH)? {
+        medium.rename(FRESH, SPOOL)?;
+    }
+    Ok(())
+}
+
 /// A file that can be used after one failed.
 pub(super) enum Reopened {
     /// The old one, to be read, and to be [replaced](replace).
     Suspect(SpoolFile),
     /// A new one with what could be read of the old one, which was damaged.
-    Salvaged(SpoolFile),
+    Salvaged(SpoolFile, Salvage),
 }
 
 /// Opens the file again after a commit or a read failed on it. A new one has numbers from `next` on: smaller
 /// ones were given out before.
 pub(super) fn reopen(medium: &dyn Medium, next: u64) -> FileResult<Reopened> {
+    finish_salvage(medium)?;
     match SpoolFile::open_suspect(medium, SPOOL) {
         Ok(file) => Ok(Reopened::Suspect(file)),
-        Err(Fault::Corrupt(source)) => salvage(medium, next, &source).map(|(file, _)| Reopened::Salvaged(file)),
+        Err(Fault::Corrupt(source)) => {
+            salvage(medium, next, &source).map(|(file, salvage)| Reopened::Salvaged(file, salvage))
+        }
         Err(fault) => Err(fault),
     }
 }
@@ -55,10 +63,16 @@ pub(super) fn reopen(medium: &dyn Medium, next: u64) -> FileResult<Reopened> {
 ///
 /// After a failed fsync Linux drops what it could not write and reads back as if it had: a later fsync of
 /// the same pages succeeds without them. So nothing more is written on top of that file, however whole it
-/// looks (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
-pub(super) fn replace(medium: &dyn Medium, suspect: &SpoolFile, change: &mut Change) -> FileResult<SpoolFile> {
+/// looks (<https://wiki.postgresql.org/wiki/Fsync_Errors>). Nor is it known to have all that was once read from
+/// it: the new one has numbers from `next` on, whatever the old one says.
+pub(super) fn replace(
+    medium: &dyn Medium,
+    suspect: &SpoolFile,
+    change: &mut Change,
+    next: u64,
+) -> FileResult<SpoolFile> {
     let mut fresh = fresh(medium)?;
-    fresh.copy_from(suspect, change.settled)?;
+    fresh.copy_from(suspect, change.settled, next)?;
     if !change.is_empty(&fresh) {
         fresh.commit(change, Durability::Immediate)?;
     }

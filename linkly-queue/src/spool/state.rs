@@ -12,6 +12,7 @@ use super::frame::Draft;
 use super::group::Group;
 use super::metrics::SpoolMetrics;
 use super::recent::Recent;
+use super::salvage::Salvage;
 use crate::{DeadLetter, Letters};
 
 /// How long the file may say that clicks are not settled which are. Longer means more of them are
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) settled: u64,
     /// What that was when the spool was opened.
     pub(super) settled_at_start: u64,
+    /// What came of the file when it was last found damaged.
+    pub(super) salvage: Option<Salvage>,
     /// Since when the file does not know that.
     pub(super) settled_since: Option<Instant>,
     /// Refused for good, and not in the file yet.
@@ -104,8 +107,9 @@ impl State {
     /// When a commit for the sake of what is settled is due.
     pub(super) fn settle_due(&self, limit: u64, blocked: usize) -> Option<Instant> {
         let since = self.settled_since?;
-        // Where room is short, what is settled is room.
-        Some(if blocked > 0 || self.bytes > limit / 2 { since } else { since + SETTLE_AFTER })
+        // Where room is short, what is settled is room; not while the file fails, which is not tried all the time.
+        let is_short = (blocked > 0 || self.bytes > limit / 2) && !self.counts.is_failing;
+        Some(if is_short { since } else { since + SETTLE_AFTER })
     }
 
     pub(super) fn take_work(&mut self) -> Work {
@@ -150,6 +154,14 @@ impl State {
         self.next = self.next.max(next);
         let known = self.settled_at_start + self.counts.recovered + self.counts.accepted + self.counts.replayed;
         self.counts.recovered += self.next.saturating_sub(known);
+    }
+
+    /// The file was damaged while the spool was open: what could be read of it, all of which was counted before, has
+    /// numbers of its own in the new one, which gives out this one next.
+    pub(super) fn see_salvage(&mut self, salvage: Salvage, next: u64) {
+        let known = self.settled_at_start + self.counts.recovered + self.counts.accepted + self.counts.replayed;
+        self.settled_at_start += next.saturating_sub(known);
+        self.salvage = Some(salvage);
     }
 
     /// The clicks before this number are settled; that one of them was refused for good.

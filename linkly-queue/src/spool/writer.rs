@@ -18,7 +18,6 @@ use super::group::Group;
 use super::medium::{Medium, SPOOL};
 use super::queue::Shared;
 use super::recovery::{self, Reopened};
-use super::salvage::Salvage;
 use super::state::{Order, Read, Work};
 use crate::Letters;
 
@@ -29,7 +28,7 @@ const RECOVERED_EVERY: Duration = Duration::from_millis(100);
 const LETTERS_AT_ONCE: usize = 1_000;
 
 /// Opens the file, tells that, and works until it is told to finish.
-pub(super) fn run(shared: &Arc<Shared>, medium: Box<dyn Medium>, opened: oneshot::Sender<Result<Option<Salvage>>>) {
+pub(super) fn run(shared: &Arc<Shared>, medium: Box<dyn Medium>, opened: oneshot::Sender<Result<()>>) {
     let _end = EndOnDrop(shared);
     let path = medium.path(SPOOL);
     let (file, salvage) = match guarded(|| recovery::open(&*medium)) {
@@ -39,10 +38,11 @@ pub(super) fn run(shared: &Arc<Shared>, medium: Box<dyn Medium>, opened: oneshot
     {
         let mut state = shared.lock();
         (state.settled, state.settled_at_start) = (file.settled, file.settled);
+        state.salvage = salvage;
     }
     let mut writer = Writer { shared: Arc::clone(shared), medium, path, access: Access::Open(file), tried: None };
     writer.publish(0);
-    if opened.send(Ok(salvage)).is_ok() {
+    if opened.send(Ok(())).is_ok() {
         writer.work();
     }
     writer.close();
@@ -57,6 +57,8 @@ impl Drop for EndOnDrop<'_> {
         let work = {
             let mut state = self.0.lock();
             state.file_closed = true;
+            // Those who ordered something are told by this that nothing came of it.
+            state.orders.clear();
             state.take_work()
         };
         if let Some(group) = work.group {
@@ -118,7 +120,6 @@ impl Writer {
         let outcome = self.commit(&mut change);
         {
             let mut state = self.shared.lock();
-            state.committing = false;
             match &outcome {
                 Ok(()) => {
                     state.counts.accepted += clicks;
@@ -205,6 +206,7 @@ impl Writer {
             self.reopen()?;
         }
         if let Access::Suspect(suspect) = &self.access {
+            let next = self.shared.lock().next;
             // Without what is taken in, and without letters that go because their clicks are: these come
             // together, in a commit of their own.
             let mut settling = Change {
@@ -213,11 +215,15 @@ impl Writer {
                 unreadable: std::mem::take(&mut change.unreadable),
                 ..Change::default()
             };
-            let replaced = guarded(|| recovery::replace(&*self.medium, suspect, &mut settling));
+            let replaced = guarded(|| recovery::replace(&*self.medium, suspect, &mut settling, next));
             let fresh = match replaced {
                 Ok(fresh) => fresh,
                 Err(fault) => {
                     (change.dead, change.unreadable) = (settling.dead, settling.unreadable);
+                    if let Fault::Corrupt(_) = fault {
+                        // Found only now. It is salvaged when it is opened again.
+                        self.lose();
+                    }
                     return Err(fault);
                 }
             };
@@ -238,7 +244,10 @@ impl Writer {
         }
         self.access = match guarded(|| recovery::reopen(&*self.medium, next))? {
             Reopened::Suspect(file) => Access::Suspect(file),
-            Reopened::Salvaged(file) => Access::Open(file),
+            Reopened::Salvaged(file, salvage) => {
+                self.shared.lock().see_salvage(salvage, file.next);
+                Access::Open(file)
+            }
         };
         Ok(())
     }
@@ -275,6 +284,13 @@ impl Writer {
 
     /// Removes dead letters, and puts their clicks back among the others if that is asked for.
     fn take_letters(&mut self, which: Letters, replay: bool) -> Result<u64> {
+        let taken = self.take_all_letters(which, replay);
+        // Whatever it came to: the file may have failed.
+        self.publish(0);
+        taken
+    }
+
+    fn take_all_letters(&mut self, which: Letters, replay: bool) -> Result<u64> {
         let ids = self.file().and_then(|file| match which {
             Letters::All => file.dead_ids(),
             Letters::Of(mut ids) => {
@@ -320,6 +336,8 @@ impl Writer {
             state.counts.is_failing = is_failing;
             let in_file = file.map_or(state.in_file(), |file| file.bytes);
             state.landed(bytes, in_file);
+            // Together with what the commit has come to, or the task that delivers could miss it.
+            state.committing = false;
             if let Some(file) = file {
                 state.counts.dead_letters = file.dead_letters;
                 state.counts.unreadable = file.unreadable;

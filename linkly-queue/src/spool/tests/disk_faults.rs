@@ -8,6 +8,10 @@ use super::disk::{Disk, DiskFault};
 use super::sinks::{Fault, Store};
 use super::{click, clicks, hasty, open};
 use crate::Spool;
+use crate::spool::file::{Change, SpoolFile};
+use crate::spool::medium::{FRESH, Medium, SPOOL};
+use crate::spool::recovery::{self, Reopened};
+use crate::spool::state::State;
 
 /// Records until it succeeds: the same click, as a caller may.
 async fn record_until_it_works(spool: &Spool, clicks: &[linkly_core::Click]) {
@@ -91,4 +95,33 @@ async fn one_spool_at_a_time_has_a_file() {
     spool.shutdown(Duration::from_secs(5)).await;
     open(&disk, store.clone(), hasty()).await.unwrap();
     assert_eq!(store.rows().await.len(), 1);
+}
+
+#[test]
+fn a_new_file_gives_out_no_number_again_though_the_old_one_has_lost_it() {
+    let disk = Disk::default();
+    drop(SpoolFile::open(&disk, SPOOL).unwrap());
+    let Reopened::Suspect(suspect) = recovery::reopen(&disk, 15).unwrap() else { panic!("it is not damaged") };
+    assert_eq!(suspect.next, 0);
+    let fresh = recovery::replace(&disk, &suspect, &mut Change::default(), 15).unwrap();
+    assert_eq!(fresh.next, 15);
+    fresh.close().unwrap();
+    assert_eq!(SpoolFile::open(&disk, SPOOL).unwrap().next, 15, "and says so on the disk");
+}
+
+#[test]
+fn a_salvage_that_failed_between_its_renames_is_finished_by_who_opens_the_file_again() {
+    let disk = Disk::default();
+    SpoolFile::open(&disk, FRESH).unwrap().close().unwrap();
+    assert!(matches!(recovery::reopen(&disk, 0), Ok(Reopened::Suspect(_))));
+    assert_eq!((disk.exists(FRESH).unwrap(), disk.exists(SPOOL).unwrap()), (false, true));
+}
+
+#[test]
+fn a_file_that_fails_is_not_tried_all_the_time_for_the_sake_of_room() {
+    let since = std::time::Instant::now();
+    let mut state = State { bytes: 90, settled_since: Some(since), ..State::default() };
+    assert_eq!(state.settle_due(100, 1), Some(since));
+    state.counts.is_failing = true;
+    assert!(state.settle_due(100, 1) > Some(since));
 }

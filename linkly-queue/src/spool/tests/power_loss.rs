@@ -84,7 +84,7 @@ async fn lose_power_at(step: u64, history: History) -> Result<bool, String> {
     let disk = disk.after_power_loss(&mut StdRng::seed_from_u64(history.seed ^ step));
     let store = Store::over(memory.clone(), |_, _| Fault::None);
     let spool = open(&disk, store, hasty()).await.map_err(|error| format!("it does not open: {error}"))?;
-    let salvage = spool.salvage().cloned();
+    let salvage = spool.salvage();
     spool.flush().await.unwrap();
     let report = spool.shutdown(Duration::from_secs(10)).await;
     if report.waiting > 0 || !report.is_closed {

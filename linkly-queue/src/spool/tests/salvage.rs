@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redb::{Builder, ReadableTable, TableDefinition};
 
-use super::disk::Disk;
+use super::disk::{Disk, DiskFault};
 use super::sinks::{Fault, Store};
 use super::{click, clicks, hasty, open};
 use crate::spool::frame::tests::of_another_version;
@@ -140,23 +140,79 @@ async fn a_file_of_somebody_else_is_left_as_it_is() {
     assert_eq!(disk.names(), [""]);
 }
 
+/// Makes of these frames what a later release writes.
+fn make_unreadable(disk: &Disk, frames: &[u64]) {
+    let database = disk.database(SPOOL, &Builder::new()).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let mut clicks = write.open_table(TableDefinition::<u64, &[u8]>::new("clicks")).unwrap();
+        for number in frames {
+            let frame = clicks.get(number).unwrap().map(|frame| of_another_version(frame.value()));
+            clicks.insert(number, &frame.unwrap()[..]).unwrap();
+        }
+    }
+    write.commit().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_holds_up_nothing_wherever_it_stands() {
+    for unreadable in [&[2][..], &[82], &[42, 82], &[2, 42, 82]] {
+        let disk = Disk::default();
+        filled(&disk, 120).await;
+        make_unreadable(&disk, unreadable);
+        let store = Store::with_plan(|_, _| Fault::None);
+        let spool = open(&disk, store.clone(), hasty()).await.unwrap();
+        spool.flush().await.unwrap();
+        let passed_over = 40 * unreadable.len();
+        assert_eq!((store.rows().await.len(), spool.metrics().depth), (120 - passed_over, 0), "{unreadable:?}");
+        spool.record(&clicks("b", 0..10)).await.unwrap();
+        spool.flush().await.unwrap();
+        assert_eq!(store.rows().await.len(), 130 - passed_over, "{unreadable:?}");
+        let report = spool.shutdown(Duration::from_secs(5)).await;
+        assert_eq!((report.waiting, spool.metrics().unreadable), (0, passed_over as u64), "{unreadable:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_found_damaged_in_use_is_salvaged_as_one_that_is_opened() {
+    let (disk, store) = (Disk::default(), Store::with_plan(|_, _| Fault::Fails));
+    let spool = open(&disk, store.clone(), hasty()).await.unwrap();
+    for some in clicks("a", 0..20).chunks(10) {
+        spool.record(some).await.unwrap();
+    }
+    store.called(1).await;
+    // The first frame, in this commit and the one before, to which redb would go back.
+    disk.damage(SPOOL, |file| {
+        for at in frames(file) {
+            if Frame::read(&file[at..]).is_some_and(|frame| frame.head.clicks == 10 && frame.head.first == 0) {
+                file[at + HEAD_BYTES] ^= 1;
+            }
+        }
+    });
+    // It is opened again after a commit that failed, and what it says is not believed then.
+    disk.set_fault(DiskFault::Full);
+    assert!(spool.record(&[click("full", 0)]).await.is_err());
+    disk.set_fault(DiskFault::None);
+    let more = clicks("b", 0..10);
+    while spool.record(&more).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let salvage = spool.salvage().expect("it was damaged");
+    assert_eq!((salvage.missing, salvage.recovered), (10, 10), "{salvage:?}");
+    assert_eq!(spool.metrics().recovered, 0, "it is no click of an earlier process");
+    store.plan(|_, _| Fault::None);
+    spool.flush().await.unwrap();
+    let rows = store.rows().await;
+    assert!(more.iter().all(|click| rows.get(&click.id) == Some(&1)));
+    assert_eq!(spool.metrics().depth, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clicks_of_a_later_release_are_kept_counted_and_delivered_when_they_can_be_read() {
     use crate::spool::file::SpoolFile;
     let disk = Disk::default();
     let all = filled(&disk, 120).await;
-    // The second of the three frames, as a later release writes them.
-    let change = |disk: &Disk, change: &dyn Fn(&[u8]) -> Vec<u8>| {
-        let database = disk.database(SPOOL, &Builder::new()).unwrap();
-        let write = database.begin_write().unwrap();
-        {
-            let mut clicks = write.open_table(TableDefinition::<u64, &[u8]>::new("clicks")).unwrap();
-            let frame = clicks.get(42).unwrap().map(|frame| change(frame.value()));
-            clicks.insert(42, &frame.unwrap()[..]).unwrap();
-        }
-        write.commit().unwrap();
-    };
-    change(&disk, &of_another_version);
+    make_unreadable(&disk, &[42]);
     let store = Store::with_plan(|_, _| Fault::None);
     let spool = open(&disk, store.clone(), hasty()).await.unwrap();
     spool.flush().await.unwrap();

@@ -1,6 +1,7 @@
 //! The end of a spool, wanted or not.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use linkly_core::{ClickSink, ClickSinkExt, Error};
@@ -10,7 +11,9 @@ use tokio::time::Instant;
 
 use super::disk::Disk;
 use super::sinks::{Fault, Store};
-use super::{click, clicks, hasty, open};
+use super::{Sabotage, click, clicks, hasty, open};
+use crate::spool::deliver;
+use crate::spool::queue::Shared;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn under_load_every_click_that_was_acknowledged_is_delivered_or_in_the_file() {
@@ -117,4 +120,41 @@ fn a_runtime_that_ends_ends_the_deliveries_and_not_the_spool() {
     assert!(matches!(here.block_on(spool.flush()), Err(Error::Unavailable { .. })));
     let report = here.block_on(spool.shutdown(Duration::from_secs(5)));
     assert_eq!((report.waiting, report.is_closed), (2, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_ordered_something_of_a_spool_that_ends_is_answered() {
+    for _ in 0..20 {
+        let (disk, store) = (Disk::default(), Store::new());
+        let spool = open(&disk, store.clone(), hasty()).await.unwrap();
+        // Each is in the queue once it was polled.
+        let (mut orders, mut context) = (Vec::new(), Context::from_waker(Waker::noop()));
+        for _ in 0..50 {
+            let mut order = Box::pin(spool.dead_letters(10, None));
+            if order.as_mut().poll(&mut context).is_pending() {
+                orders.push(order);
+            }
+        }
+        spool.0.shared.finish();
+        for order in orders {
+            assert!(matches!(order.await, Ok(_) | Err(Error::Closed { .. })));
+        }
+    }
+}
+
+#[test]
+fn a_task_that_never_runs_has_ended() {
+    let shared = Arc::new(Shared::new(hasty(), Sabotage::None));
+    drop(deliver::run(Arc::clone(&shared), Store::new()));
+    assert!(shared.lock().delivery_ended);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_spool_forgets_how_old_its_oldest_click_was() {
+    let spool = open(&Disk::default(), Store::new(), hasty()).await.unwrap();
+    spool.record(&clicks("a", 0..5)).await.unwrap();
+    spool.flush().await.unwrap();
+    while spool.0.shared.lock().oldest_at.is_some() {
+        tokio::task::yield_now().await;
+    }
 }
