@@ -75,6 +75,19 @@ async fn clicks_of_the_app_are_counted(store: &LibsqlStore) {
     assert_eq!(fixture::counted(store).await, 4);
 }
 
+/// A server takes no `ANALYZE`.
+#[cfg(feature = "local")]
+async fn statistics_that_the_app_gathers_of_small_tables_are_removed(store: &LibsqlStore) {
+    execute(store, "CREATE TABLE small (name TEXT PRIMARY KEY)").await;
+    execute(store, "INSERT INTO small VALUES ('a')").await;
+    execute(store, "ANALYZE").await;
+    assert_ne!(count(store, "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'links'").await, 0);
+    store.optimize().await.unwrap();
+    assert_eq!(count(store, "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'links'").await, 0);
+    assert_ne!(count(store, "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'small'").await, 0, "the app's stay");
+    assert_eq!(store.get_one(&code("edited")).await.unwrap().unwrap().url, "https://iii.dev/new");
+}
+
 #[cfg(feature = "local")]
 #[tokio::test]
 async fn the_apps_sql_works_on_a_file() {
@@ -84,6 +97,7 @@ async fn the_apps_sql_works_on_a_file() {
     an_update_by_the_app_is_a_change_and_ends_older_versions(&store).await;
     a_link_is_there_when_the_apps_rows_are_and_not_before(&store).await;
     clicks_of_the_app_are_counted(&store).await;
+    statistics_that_the_app_gathers_of_small_tables_are_removed(&store).await;
     let error = store.query("DELETE FROM links", Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains("read-only"), "{error}");
     // All values, also those that a text would end at.
