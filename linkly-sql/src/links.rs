@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::{Driver, Row, Statement};
 use crate::rows::{
-    Hex, LinkOut, LinkRow, TargetRow, check_link, element, elements, link_columns, read_id, target_columns, time_text,
-    to_json,
+    Hex, LinkOut, LinkRow, TargetRow, element, elements, link_columns, read_id, target_columns, time_text, to_json,
 };
 use crate::store::SqlStore;
 
@@ -129,9 +128,9 @@ impl<D: Driver> SqlStore<D> {
     ///
     /// # Errors
     ///
-    /// Of [`Link::check`], and for a time that cannot be stored.
+    /// Of [`Link::check`].
     pub fn insert_links(&self, links: &[Link]) -> Result<Statement> {
-        links.iter().try_for_each(check_link)?;
+        links.iter().try_for_each(Link::check)?;
         Ok(self.statement(INSERT).bind(to_json(&links.iter().map(LinkOut::new).collect::<Vec<_>>())))
     }
 
@@ -276,7 +275,7 @@ impl<D: Driver> LinkStore for SqlStore<D> {
     }
 
     async fn update(&self, links: &[Link]) -> Result<Vec<Update>> {
-        links.iter().try_for_each(check_link)?;
+        links.iter().try_for_each(Link::check)?;
         let mut updates = vec![Update::NotFound; links.len()];
         let mut left: Vec<usize> = (0..links.len()).collect();
         // A link that stands in the call again is written after, by a statement of its own.

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 
 use crate::call::Param;
 use crate::error;
-use crate::rows::{ClickColumns, bound, check_time, click, click_columns};
+use crate::rows::{ClickColumns, bound, click, click_columns};
 use crate::store::PostgresStore;
 
 pub(crate) const NEWEST: &str = "postgres/clicks/newest/";
@@ -25,7 +25,6 @@ impl ClickSink for PostgresStore {
         }
         for click in clicks {
             click.check()?;
-            check_time("clicked_at", click.clicked_at)?;
         }
         self.query(RECORD, &ClickColumns::of(clicks).params()).await?;
         Ok(())

@@ -16,7 +16,7 @@ use tokio_postgres::types::Type;
 
 use crate::call::{Call, Param};
 use crate::error;
-use crate::rows::{LinkColumns, LinkValues, check_link, key, link, link_columns, target, target_columns};
+use crate::rows::{LinkColumns, LinkValues, key, link, link_columns, target, target_columns};
 use crate::store::PostgresStore;
 
 macro_rules! insert {
@@ -277,7 +277,7 @@ impl LinkStore for PostgresStore {
         if links.is_empty() {
             return Ok(Vec::new());
         }
-        links.iter().try_for_each(check_link)?;
+        links.iter().try_for_each(Link::check)?;
         if self.insert_links(links).await? == links.len() {
             return Ok(vec![Insert::Inserted; links.len()]);
         }
@@ -304,7 +304,7 @@ impl LinkStore for PostgresStore {
     }
 
     async fn update(&self, links: &[Link]) -> Result<Vec<Update>> {
-        links.iter().try_for_each(check_link)?;
+        links.iter().try_for_each(Link::check)?;
         let mut updates = vec![Update::NotFound; links.len()];
         let mut left: Vec<usize> = (0..links.len()).collect();
         // A link that stands in the call again is written after, by a statement of its own.

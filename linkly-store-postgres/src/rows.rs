@@ -6,23 +6,14 @@
 
 use std::borrow::Cow;
 
-use linkly_core::chrono::{DateTime, Datelike, Utc};
+use linkly_core::chrono::{DateTime, Utc};
 use linkly_core::{
-    Click, Code, Error, Link, Metadata, RedirectStatus, Result, Target, TargetParts, Uuid, time_of, url_hash,
-    whole_millis,
+    Click, Code, Link, Metadata, RedirectStatus, Target, TargetParts, Uuid, time_of, url_hash, whole_millis,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use crate::call::Param;
-
-/// Whether a time can be stored and reads back equal.
-pub(crate) fn check_time(what: &'static str, at: DateTime<Utc>) -> Result<()> {
-    match at.year() {
-        0..=9_999 => Ok(()),
-        year => Err(Error::invalid(what, format!("RFC 3339 has no year {year}"))),
-    }
-}
 
 /// The bound of a range. Years that RFC 3339 cannot write, which no row has, become its first or last moment.
 pub(crate) fn bound(at: DateTime<Utc>) -> DateTime<Utc> {
@@ -146,15 +137,6 @@ fn read_tags(row: &Row, column: usize) -> Vec<String> {
 
 fn read_metadata(json: Option<&str>) -> Metadata {
     json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
-}
-
-/// Whether a link can be written and reads back equal.
-pub(crate) fn check_link(link: &Link) -> Result<()> {
-    link.check()?;
-    check_time("created_at", link.created_at)?;
-    check_time("updated_at", link.updated_at)?;
-    link.active_from.map_or(Ok(()), |at| check_time("active_from", at))?;
-    link.expires_at.map_or(Ok(()), |at| check_time("expires_at", at))
 }
 
 /// Tags as Postgres writes an array: those of several links are of different lengths, which an array of
@@ -380,6 +362,8 @@ impl<'a> ClickColumns<'a> {
 
 #[cfg(test)]
 mod tests {
+    use linkly_core::chrono::Datelike;
+
     use super::*;
 
     #[test]
