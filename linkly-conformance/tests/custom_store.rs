@@ -165,7 +165,7 @@ impl LinkStore for MapStore {
         let mut state = self.state();
         let mut asked = BTreeMap::new();
         for link in links {
-            link.check()?;
+            link.check_new()?;
             let code = state.ids.get(&link.id).unwrap_or(&link.code);
             if code != &link.code || *asked.entry(link.id).or_insert(&link.code) != &link.code {
                 return Err(refused("the id is another code's"));

@@ -158,7 +158,7 @@ async fn insert(to: &dyn LinkStore, links: &[Link]) -> Result<Vec<Skipped>> {
     let mut skipped = Vec::new();
     let mut fit = Vec::with_capacity(links.len());
     for link in links {
-        match link.check() {
+        match link.check_new() {
             Ok(()) => fit.push(link.clone()),
             Err(reason) => skipped.push(Skipped::link(link, reason)),
         }

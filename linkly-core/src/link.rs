@@ -1,6 +1,6 @@
 //! Links: what a store keeps.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -79,7 +79,8 @@ impl TryFrom<u16> for RedirectStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Link {
-    /// Made once, a UUID of version 7. A code that is used again belongs to a new link with a new id.
+    /// Made once, a UUID of version 7 that carries `created_at`, or 1970 where that is before. A code that is used
+    /// again belongs to a new link with a new id.
     pub id: Uuid,
     /// The key.
     pub code: Code,
@@ -182,6 +183,22 @@ impl Link {
         }
         check_metadata(&self.metadata)
     }
+
+    /// Whether this can be inserted: what [`check`](Self::check) asks, and that the id carries `created_at`, because
+    /// lists find by their ids when links were made. Stores call it before they insert. An update changes neither,
+    /// and asks for neither: the row may be another program's.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check), and [`Error::InvalidInput`] for the id.
+    pub fn check_new(&self) -> Result<()> {
+        self.check()?;
+        // Stores drop what is finer than a millisecond, and no id carries a time before 1970.
+        if id::carries(self.id, self.created_at.trunc_subsecs(3).max(DateTime::UNIX_EPOCH)) {
+            return Ok(());
+        }
+        Err(Error::invalid("link id", "it is not a UUID of version 7 that carries created_at: make it by new_id"))
+    }
 }
 
 /// Whether a time is one that RFC 3339 can write, from the year `first` on.
@@ -228,6 +245,8 @@ fn check_metadata(metadata: &Metadata) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     fn link() -> Link {
@@ -268,6 +287,42 @@ mod tests {
             spoil(&mut spoiled);
             let error = spoiled.check().unwrap_err();
             assert!(error.is_invalid_input() && error.to_string().contains(named), "{named}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_new_link_carries_when_it_was_made() {
+        let of = |time: &str| {
+            let mut link = link();
+            link.created_at = time.parse().unwrap();
+            link.id = id::new_id(link.created_at);
+            link
+        };
+        let times =
+            ["2026-01-05T10:00:00.001Z", "2026-01-05T10:00:00.001999Z", "1970-01-01T00:00:00Z", "1969-07-20T20:17:40Z"];
+        for time in times {
+            of(time).check_new().unwrap();
+        }
+        type Spoil = fn(&mut Link);
+        let spoils: [Spoil; 5] = [
+            |link| link.created_at += TimeDelta::milliseconds(1),
+            |link| link.created_at -= TimeDelta::milliseconds(1),
+            |link| link.created_at = "1960-01-01T00:00:00Z".parse().unwrap(),
+            |link| link.id = Uuid::from_u128(link.id.as_u128() & !(0xf << 76) | 4 << 76),
+            |link| *link = of_leap_second(),
+        ];
+        for (number, spoil) in spoils.into_iter().enumerate() {
+            let mut spoiled = of("2026-01-05T10:00:00.001Z");
+            spoil(&mut spoiled);
+            spoiled.check().unwrap();
+            let error = spoiled.check_new().unwrap_err();
+            assert!(error.is_invalid_input() && error.to_string().contains("link id"), "{number}: {error}");
+        }
+        fn of_leap_second() -> Link {
+            let mut link = link();
+            link.created_at = "2016-12-31T23:59:60.500Z".parse().unwrap();
+            link.id = id::new_id(link.created_at);
+            link
         }
     }
 }

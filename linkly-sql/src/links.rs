@@ -128,9 +128,9 @@ impl<D: Driver> SqlStore<D> {
     ///
     /// # Errors
     ///
-    /// Of [`Link::check`].
+    /// Of [`Link::check_new`].
     pub fn insert_links(&self, links: &[Link]) -> Result<Statement> {
-        links.iter().try_for_each(Link::check)?;
+        links.iter().try_for_each(Link::check_new)?;
         Ok(self.statement(INSERT).bind(to_json(&links.iter().map(LinkOut::new).collect::<Vec<_>>())))
     }
 

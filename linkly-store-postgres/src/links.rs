@@ -277,7 +277,7 @@ impl LinkStore for PostgresStore {
         if links.is_empty() {
             return Ok(Vec::new());
         }
-        links.iter().try_for_each(Link::check)?;
+        links.iter().try_for_each(Link::check_new)?;
         if self.insert_links(links).await? == links.len() {
             return Ok(vec![Insert::Inserted; links.len()]);
         }

@@ -37,7 +37,7 @@ impl PostgresStore {
     /// Of [`LinkStore::insert`](linkly_core::LinkStore::insert), and none of them is sent again here. After an
     /// error roll back; after one that is transient drop the connection too.
     pub async fn insert_in(&self, transaction: &Transaction<'_>, link: &Link) -> Result<Insert> {
-        link.check()?;
+        link.check_new()?;
         let inserted = self.query_in(transaction, INSERT_ONE, &LinkValues::of(link).params()).await?;
         let count: i64 = inserted.first().map_or(Ok(0), |row| row.try_get(0)).map_err(error::map)?;
         if count == 1 {

@@ -3,6 +3,7 @@
 use linkly_core::chrono::TimeDelta;
 use linkly_core::{
     Delete, Insert, Link, LinkStoreExt, ListLinks, MAX_METADATA_BYTES, MAX_TAGS, MAX_URL_BYTES, RedirectStatus, Scope,
+    Uuid, new_id,
 };
 
 use crate::Handles;
@@ -126,12 +127,39 @@ pub async fn a_link_that_fails_its_check_fails_the_call_before_anything_is_writt
         ("version 0", |link| link.version = 0),
     ];
     for (n, (what, spoil)) in spoils.into_iter().enumerate() {
-        let mut call = links(&format!("bad{n}-"), 3);
-        spoil(&mut call[1]);
-        assert_invalid_input(store.insert(&call).await, what);
-        assert_eq!(store.get(&codes_of(&call)).await.unwrap(), [None, None, None], "{what}: something was written");
-        // The codes are as free as before.
-        insert_all(&**store, &[call[0].clone(), call[2].clone()]).await;
+        assert_fails_the_call(store, &format!("bad{n}-"), what, spoil).await;
+    }
+}
+
+/// Checks that an unfit link fails the call, and none of the others is written.
+async fn assert_fails_the_call(store: &Handles, prefix: &str, what: &str, spoil: fn(&mut Link)) {
+    let mut call = links(prefix, 3);
+    spoil(&mut call[1]);
+    assert_invalid_input(store.insert(&call).await, what);
+    assert_eq!(store.get(&codes_of(&call)).await.unwrap(), [None, None, None], "{what}: something was written");
+    // The codes are as free as before.
+    insert_all(&**store, &[call[0].clone(), call[2].clone()]).await;
+}
+
+/// An id that does not carry when the link was made fails the call: lists find links of a time by their ids. That of a
+/// link from before 1970 carries 1970.
+pub async fn an_id_that_does_not_carry_created_at_fails_the_call(store: &Handles) {
+    type Spoil = fn(&mut Link);
+    let spoils: [(&str, Spoil); 5] = [
+        ("an id of a millisecond later", |link| link.id = new_id(link.created_at + TimeDelta::milliseconds(1))),
+        ("an id of a millisecond before", |link| link.id = new_id(link.created_at - TimeDelta::milliseconds(1))),
+        ("a time before 1970 with another id", |link| link.created_at = at("1969-07-20T20:17:40Z")),
+        ("an id of version 4", |link| link.id = Uuid::from_u128(link.id.as_u128() & !(0xf << 76) | 4 << 76)),
+        ("an id of nothing", |link| link.id = Uuid::nil()),
+    ];
+    for (n, (what, spoil)) in spoils.into_iter().enumerate() {
+        assert_fails_the_call(store, &format!("id{n}-"), what, spoil).await;
+    }
+    for (n, time) in ["1969-07-20T20:17:40.123Z", "1970-01-01T00:00:00Z", "2026-01-05T10:00:00.001Z"].iter().enumerate()
+    {
+        let fit = Link::new(code(&format!("fit{n}")), "https://example.com", at(time));
+        insert_all(&**store, std::slice::from_ref(&fit)).await;
+        assert_eq!(store.get_one(&fit.code).await.unwrap(), Some(fit));
     }
 }
 
@@ -162,7 +190,7 @@ pub async fn times_keep_milliseconds(store: &Handles) {
     {
         let mut asked = link(&format!("time{n}"));
         let time = at(time);
-        (asked.created_at, asked.updated_at) = (time, time);
+        (asked.id, asked.created_at, asked.updated_at) = (new_id(time), time, time);
         (asked.active_from, asked.expires_at) = (Some(time), Some(time + TimeDelta::milliseconds(1)));
         let mut given = asked.clone();
         (given.created_at, given.updated_at) = (time + finer, time + finer);

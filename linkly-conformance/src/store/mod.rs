@@ -35,6 +35,7 @@ macro_rules! __store_cases {
                 an_id_that_another_code_has_is_refused
                 of_many_callers_racing_for_one_code_exactly_one_is_told_inserted
                 a_link_that_fails_its_check_fails_the_call_before_anything_is_written
+                an_id_that_does_not_carry_created_at_fails_the_call
                 every_field_of_a_link_reads_back_equal
                 times_keep_milliseconds
                 odd_urls_and_texts_read_back_to_the_byte

@@ -15,6 +15,7 @@ enum Fault {
     RetriedInsertIsTaken,
     InsertOverwrites,
     InsertStopsAtTheBadLink,
+    InsertTakesAnyId,
     UpdateIgnoresTheVersion,
     RetriedUpdateConflicts,
     UpdateResetsConsumed,
@@ -64,10 +65,14 @@ impl LinkStore for Faulty {
             self.store.insert(&good).await?;
         }
         let mut answers = Vec::new();
-        for link in links {
-            link.check()?;
+        let mut links = links.to_vec();
+        for link in &mut links {
+            if self.has(Fault::InsertTakesAnyId) {
+                link.id = new_id(link.created_at);
+            }
+            link.check_new()?;
         }
-        for link in links {
+        for link in &links {
             let known = self.store.get_one(&link.code).await?;
             if let Some(known) = known.filter(|_| self.has(Fault::InsertOverwrites)) {
                 self.store.delete_one(Delete::new(known.code, known.id).with_release()).await?;
@@ -350,6 +355,7 @@ faults! {
     an_insert_that_overwrites: InsertOverwrites, insert::a_taken_code_is_refused_and_leaves_the_link_as_it_is;
     an_insert_that_many_win: InsertOverwrites, insert::of_many_callers_racing_for_one_code_exactly_one_is_told_inserted;
     an_insert_that_stops_half_way: InsertStopsAtTheBadLink, insert::a_link_that_fails_its_check_fails_the_call_before_anything_is_written;
+    an_insert_with_any_id: InsertTakesAnyId, insert::an_id_that_does_not_carry_created_at_fails_the_call;
     an_update_of_any_version: UpdateIgnoresTheVersion, update::any_other_version_is_a_conflict_and_leaves_the_link_as_it_is;
     updates_that_overwrite_one_another: UpdateIgnoresTheVersion, update::of_many_updates_of_one_version_exactly_one_is_updated;
     a_retry_that_is_told_conflict: RetriedUpdateConflicts, update::the_callers_own_earlier_try_is_updated;

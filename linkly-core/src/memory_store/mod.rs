@@ -124,7 +124,7 @@ impl State {
 
     /// The error of a link that cannot be inserted whatever its code: nothing of its call is written.
     fn check_new(&self, link: &Link) -> Result<()> {
-        link.check()?;
+        link.check_new()?;
         let holder = self.released.get(&link.id).or_else(|| self.links.code_of(link.id));
         match holder {
             Some(code) if *code != link.code => Err(refused(format!("the id {} is that of {code:?}", link.id))),

@@ -46,8 +46,8 @@ pub trait LinkStore: Debug + Send + Sync + 'static {
     /// - An id that another code has fails the call with
     ///   [`Error::Refused`](crate::Error::Refused), and nothing is written.
     /// - Of many callers racing for one code, exactly one is told [`Insert::Inserted`].
-    /// - A link that fails [`Link::check`] fails the whole call with that error before anything is
-    ///   written.
+    /// - A link that fails [`Link::check_new`] fails the whole call with that error before anything is
+    ///   written. So the id of each carries when it was made.
     /// - What was inserted reads back equal, to the millisecond and the byte.
     async fn insert(&self, links: &[Link]) -> Result<Vec<Insert>>;
 
