@@ -163,6 +163,14 @@ pub fn whole_millis(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }
 
+/// The first whole millisecond that is not before `at`: of times in milliseconds the same ones are before both,
+/// so this is the bound to look with.
+pub fn next_millis(at: DateTime<Utc>) -> DateTime<Utc> {
+    // A leap second, which has more than a thousand million nanoseconds, ends where the next one begins.
+    let millis = i64::from(at.timestamp_subsec_nanos().div_ceil(1_000_000).min(1_000));
+    DateTime::from_timestamp_millis(at.timestamp() * 1_000 + millis).unwrap_or(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +190,22 @@ mod tests {
     fn the_system_clock_tells_one_time() {
         let (before, millis, after) = (SystemClock.now(), SystemClock.now_millis(), SystemClock.now());
         assert!((before.timestamp_millis()..=after.timestamp_millis()).contains(&millis));
+    }
+
+    #[test]
+    fn the_next_millisecond_is_that_of_a_whole_one_itself() {
+        let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
+        for (given, next) in [
+            ("2026-01-05T10:00:00.001Z", "2026-01-05T10:00:00.001Z"),
+            ("2026-01-05T10:00:00.001000001Z", "2026-01-05T10:00:00.002Z"),
+            ("2026-01-05T10:00:00.999999999Z", "2026-01-05T10:00:01Z"),
+            ("1969-12-31T23:59:59.9985Z", "1969-12-31T23:59:59.999Z"),
+            ("2016-12-31T23:59:60.500Z", "2017-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(next_millis(at(given)), at(next), "{given}");
+        }
+        assert_eq!(next_millis(DateTime::<Utc>::MAX_UTC), DateTime::<Utc>::MAX_UTC);
+        assert_eq!(next_millis(DateTime::<Utc>::MIN_UTC), DateTime::<Utc>::MIN_UTC);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use chrono;
 pub use uuid::Uuid;
 
 pub use click::{Click, MAX_CLICK_TEXT_BYTES};
-pub use clock::{Clock, ManualClock, SystemClock, Tick, whole_millis};
+pub use clock::{Clock, ManualClock, SystemClock, Tick, next_millis, whole_millis};
 pub use code::{Code, MAX_CODE_BYTES, MAX_KEY_BYTES};
 pub use code_policy::{CodeGenerator, CodePolicy, Folding};
 pub use copy::{Copied, CopyProgress, Skipped, copy_clicks, copy_links};

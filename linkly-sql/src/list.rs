@@ -5,7 +5,7 @@
 //! (`-` and `.` come before `//`, letters after), and links to one URL stand under its hash or, written
 //! by other programs, under none: those are two walks, which SQLite merges without sorting.
 
-use linkly_core::{Cursor, Error, Link, ListLinks, MAX_PAGE, Order, Page, Result, Scope, Uuid, url_hash};
+use linkly_core::{Cursor, Error, Link, ListLinks, MAX_PAGE, Order, Page, Result, Scope, Uuid, next_millis, url_hash};
 
 use crate::driver::{Driver, Row, Statement, Value};
 use crate::list_clicks::id_of;
@@ -38,8 +38,8 @@ impl<D: Driver> SqlStore<D> {
             .bind(query.tag.as_deref())
             .bind(query.url.as_deref().map(url_hash))
             .bind(query.url.as_deref())
-            .bind(query.created_from.map(time_text))
-            .bind(query.created_until.map(time_text))
+            .bind(query.created_from.map(next_millis).map(time_text))
+            .bind(query.created_until.map(next_millis).map(time_text))
             .bind(query.search.as_deref().map(str::to_ascii_lowercase))
             .bind(prefix)
             .bind(end);

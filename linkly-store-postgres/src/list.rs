@@ -5,7 +5,7 @@
 //! (`-` and `.` come before `//`, letters after), and links to one URL stand under its hash or, written
 //! by other programs, under none: those are two walks, each of which ends after a page.
 
-use linkly_core::{Cursor, Error, Link, ListLinks, MAX_PAGE, Order, Page, Result, Scope, Uuid, url_hash};
+use linkly_core::{Cursor, Error, Link, ListLinks, MAX_PAGE, Order, Page, Result, Scope, Uuid, next_millis, url_hash};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -47,8 +47,8 @@ impl PostgresStore {
             (&query.tag, Type::TEXT),
             (&query.url.as_deref().map(url_hash), Type::INT8),
             (&query.url, Type::TEXT),
-            (&query.created_from.map(bound), Type::TIMESTAMPTZ),
-            (&query.created_until.map(bound), Type::TIMESTAMPTZ),
+            (&query.created_from.map(next_millis).map(bound), Type::TIMESTAMPTZ),
+            (&query.created_until.map(next_millis).map(bound), Type::TIMESTAMPTZ),
             (&query.search.as_deref().map(str::to_ascii_lowercase), Type::TEXT),
             (&prefix, Type::TEXT),
             (&end, Type::TEXT),

@@ -1,6 +1,6 @@
 //! [`LinkStore::list`](linkly_core::LinkStore::list): filters.
 
-use linkly_core::chrono::TimeDelta;
+use linkly_core::chrono::{DateTime, TimeDelta, Utc};
 use linkly_core::{Code, Delete, Link, LinkStoreExt, ListLinks, Order, Scope};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 
 use crate::Handles;
 use crate::asked::{all_links, insert_all};
-use crate::samples::{code, code_in, domain, link, seeded, start};
+use crate::samples::{at, code, code_in, domain, link, seeded, start};
 
 /// Whether a link is to be found by a query: the contract, written out.
 fn matches(query: &ListLinks, link: &Link) -> bool {
@@ -133,13 +133,18 @@ pub async fn a_url_finds_the_links_that_lead_to_it(store: &Handles) {
     }
 }
 
-/// A range of creation begins with its first moment and ends before its last.
+/// A range of creation begins with its first moment and ends before its last, in pages of any size.
 pub async fn a_range_of_creation_is_exact_to_the_millisecond(store: &Handles) {
-    let links: Vec<_> = (0..5)
+    let mut links: Vec<_> = (0..5)
         .map(|n| Link::new(code(&format!("n{n}")), "https://example.com", start() + TimeDelta::milliseconds(n)))
         .collect();
+    for link in &mut links {
+        link.tags = vec!["tag".into()];
+    }
     insert_all(&**store, &links).await;
     let at = |millis| Some(start() + TimeDelta::milliseconds(millis));
+    // Between one millisecond and the next.
+    let behind = |millis| at(millis).map(|at| at + TimeDelta::nanoseconds(1));
     for (from, until, count) in [
         (at(1), at(3), 2),
         (at(1), None, 4),
@@ -148,9 +153,37 @@ pub async fn a_range_of_creation_is_exact_to_the_millisecond(store: &Handles) {
         (at(5), None, 0),
         (at(2), at(2), 0),
         (at(3), at(1), 0),
+        (behind(1), None, 3),
+        (None, behind(1), 2),
+        (behind(1), behind(3), 2),
+        (behind(1), at(2), 0),
+        (Some(DateTime::<Utc>::MIN_UTC), Some(DateTime::<Utc>::MAX_UTC), 5),
     ] {
-        let query = ListLinks::new(Scope::All).with_created(from, until);
-        assert_eq!(check(store, &links, &query).await, count, "{from:?} until {until:?}");
+        for limit in [1, 2, 50] {
+            let of = |scope| ListLinks::new(scope).with_created(from, until).with_limit(limit);
+            let (plain, all) = (of(Scope::Plain), of(Scope::All));
+            let (by_tag, by_url) = (all.clone().with_tag("tag"), all.clone().with_url("https://example.com"));
+            for query in [plain, all, by_tag, by_url] {
+                assert_eq!(check(store, &links, &query).await, count, "{query:?}");
+            }
+        }
+    }
+}
+
+/// Links from before 1970, whose ids carry 1970, are found by when they were made.
+pub async fn links_from_before_1970_are_found_by_when_they_were_made(store: &Handles) {
+    let times =
+        ["1900-01-01T00:00:00Z", "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.001Z"];
+    let times = times.map(at);
+    let made = times.iter().enumerate();
+    let links: Vec<_> = made.map(|(n, at)| Link::new(code(&format!("n{n}")), "https://example.com", *at)).collect();
+    insert_all(&**store, &links).await;
+    for (n, time) in times.into_iter().enumerate() {
+        let all = ListLinks::new(Scope::All).with_limit(1);
+        assert_eq!(check(store, &links, &all.clone().with_created(Some(time), None)).await, 4 - n, "from {time}");
+        assert_eq!(check(store, &links, &all.clone().with_created(None, Some(time))).await, n, "until {time}");
+        let this = all.with_created(Some(time), Some(time + TimeDelta::milliseconds(1)));
+        assert_eq!(check(store, &links, &this).await, 1, "at {time}");
     }
 }
 

@@ -105,6 +105,7 @@ macro_rules! __store_cases {
                 a_tag_finds_the_links_that_have_it
                 a_url_finds_the_links_that_lead_to_it
                 a_range_of_creation_is_exact_to_the_millisecond
+                links_from_before_1970_are_found_by_when_they_were_made
                 an_updated_or_deleted_link_is_found_by_what_it_is_now
                 filters_are_joined_by_and
             }

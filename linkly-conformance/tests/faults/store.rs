@@ -27,6 +27,8 @@ enum Fault {
     UnsortedPages,
     LastPageLeadsOn,
     SearchTakesPercentForAnything,
+    CreationIsCutToMilliseconds,
+    CreationGoesByTheIdAlone,
     DropsDuplicateCodes,
     RedeliveredClicksCountTwice,
     LateClicksAreTaken,
@@ -182,7 +184,15 @@ impl LinkStore for Faulty {
         if self.has(Fault::SearchTakesPercentForAnything) && query.search.as_deref() == Some("%") {
             query.search = None;
         }
+        if self.has(Fault::CreationIsCutToMilliseconds) {
+            (query.created_from, query.created_until) =
+                (query.created_from.map(whole_millis), query.created_until.map(whole_millis));
+        }
         let mut page = self.store.list(&query).await?;
+        if self.has(Fault::CreationGoesByTheIdAlone) {
+            let made = |link: &Link| time_of(link.id).unwrap_or_default();
+            page.items.retain(|link| query.created_until.is_none_or(|until| made(link) < until));
+        }
         if self.has(Fault::UnsortedPages) {
             page.items.reverse();
         }
@@ -368,6 +378,8 @@ faults! {
     pages_without_an_order: UnsortedPages, list::pages_hold_the_links_of_each_scope_in_each_order;
     a_last_page_that_leads_on: LastPageLeadsOn, list::the_last_page_leads_nowhere;
     a_search_with_wildcards: SearchTakesPercentForAnything, filter::search_gives_no_character_a_special_meaning;
+    times_of_creation_that_are_cut: CreationIsCutToMilliseconds, filter::a_range_of_creation_is_exact_to_the_millisecond;
+    times_of_creation_that_are_those_of_ids: CreationGoesByTheIdAlone, filter::links_from_before_1970_are_found_by_when_they_were_made;
     a_join_that_drops_duplicates: DropsDuplicateCodes, read::links_stand_in_order_with_duplicates_and_unknown_codes;
     redelivered_clicks_that_count_twice: RedeliveredClicksCountTwice, record::the_same_click_counts_once_in_any_batch_and_order;
     a_click_that_counts_twice_in_a_batch: RedeliveredClicksCountTwice, record::the_same_click_twice_in_one_batch_counts_once;
