@@ -29,6 +29,7 @@ impl<D: Driver> SqlStore<D> {
         let order = if query.order == Order::Newest { "newest" } else { "code" };
         let kind = format!("{}/links/{order}/", self.driver().backend());
         let after = after(query, &kind)?;
+        let (first, _) = query.created_ids();
         let (prefix, end) = keys_of(&query.scope);
         let host = if let Scope::Domain(domain) = &query.scope { domain.host() } else { "" };
         let statement = Statement::new(self.with_prefix(&list_sql(query, after.as_ref())))
@@ -42,7 +43,8 @@ impl<D: Driver> SqlStore<D> {
             .bind(query.created_until.map(next_millis).map(time_text))
             .bind(query.search.as_deref().map(str::to_ascii_lowercase))
             .bind(prefix)
-            .bind(end);
+            .bind(end)
+            .bind(first.map(|id| id.as_bytes().to_vec()));
         let mut rows = self.driver().read_replica(statement.trimmed()).await?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
@@ -61,8 +63,10 @@ fn key_of(order: Order, row: &Row) -> String {
     }
 }
 
-#[derive(Debug)]
+/// Behind what a page begins.
+#[derive(Clone, Debug)]
 pub(crate) enum After {
+    /// Below it: of the cursor and the end of the time that is asked for, the lower.
     Id(Uuid),
     Code(String),
 }
@@ -77,21 +81,22 @@ impl After {
 }
 
 fn after(query: &ListLinks, kind: &str) -> Result<Option<After>> {
-    let Some(cursor) = &query.after else {
-        return Ok(None);
-    };
-    let key = cursor.as_str().strip_prefix(kind);
-    let key = key.ok_or_else(|| Error::invalid("cursor", "it is not one of this list in this order"))?;
-    Ok(Some(match query.order {
-        Order::Newest => {
-            After::Id(key.parse().map_err(|_| Error::invalid("cursor", "it is not one that this store wrote"))?)
-        }
-        Order::Code => After::Code(key.to_owned()),
-    }))
+    let key = query.after.as_ref().map(|cursor| {
+        let key = cursor.as_str().strip_prefix(kind);
+        key.ok_or_else(|| Error::invalid("cursor", "it is not one of this list in this order"))
+    });
+    let key = key.transpose()?;
+    if query.order == Order::Code {
+        return Ok(key.map(|key| After::Code(key.to_owned())));
+    }
+    let unknown = |_| Error::invalid("cursor", "it is not one that this store wrote");
+    let id = key.map(|key| key.parse().map_err(unknown)).transpose()?;
+    let (_, end) = query.created_ids();
+    Ok([id, end].into_iter().flatten().min().map(After::Id))
 }
 
-/// The parameters are `?1` the rows, `?2` the cursor, `?3` the host, `?4` the tag, `?5` and `?6` the
-/// URL's hash and the URL, `?7` and `?8` the times, `?9` the text, `?10` and `?11` the domain's keys.
+/// The parameters are `?1` the rows, `?2` behind what, `?3` the host, `?4` the tag, `?5` and `?6` the URL's hash and
+/// the URL, `?7` and `?8` the times, `?9` the text, `?10` and `?11` the domain's keys, `?12` the first id of the time.
 pub(crate) fn list_sql(query: &ListLinks, after: Option<&After>) -> String {
     let by_tag = query.tag.is_some() && query.url.is_none();
     let from = if by_tag { "/*prefix*/link_tags AS t CROSS JOIN /*prefix*/links AS l" } else { "/*prefix*/links AS l" };
@@ -155,12 +160,14 @@ fn filters(query: &ListLinks, by_tag: bool) -> String {
     filters.join(" AND ")
 }
 
-/// The ranges of keys to walk. Each has one lower bound, the range's own or the cursor: SQLite walks from
-/// one and looks at a second row by row, so that each page would walk through all before it.
+/// The ranges of keys to walk. Each has one bound at each end, where it begins the range's own or the cursor: SQLite
+/// walks from one and looks at a second row by row, so that each page would walk through all before it.
 fn ranges(query: &ListLinks, key: &str, after: Option<&After>) -> Vec<String> {
     let behind = format!("{key} > ?2");
     let Some(After::Code(cursor)) = after else {
-        let by_id = if after.is_some() { format!("{key} < ?2") } else { String::new() };
+        let below = after.is_some().then(|| format!("{key} < ?2"));
+        let from = query.created_ids().0.map(|_| format!("{key} >= ?12"));
+        let by_id = below.into_iter().chain(from).collect::<Vec<_>>().join(" AND ");
         return match (&query.scope, query.order, &query.url) {
             // By URL all rows are found by its hash, and put in the order of codes by a sort.
             (_, Order::Newest, _) | (_, _, Some(_)) | (Scope::All, ..) => vec![by_id],

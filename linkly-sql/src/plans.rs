@@ -181,13 +181,17 @@ fn cursors(order: Order) -> Vec<Option<After>> {
 pub async fn every_page_of_links_comes_out_of_an_index<D: Driver>(store: &SqlStore<D>, statistics: Statistics) {
     fill(store, statistics).await;
     let domain = Scope::Domain(Domain::new("d1.com").unwrap());
+    let (start, hour): (DateTime<Utc>, _) = ("2026-01-11T20:00:00Z".parse().unwrap(), TimeDelta::hours(1));
     for scope in [Scope::Plain, domain, Scope::All] {
         for order in [Order::Newest, Order::Code] {
             for (tag, url) in [(false, false), (true, false), (false, true), (true, true)] {
-                for cursor in cursors(order) {
+                for (cursor, of_time) in cursors(order).into_iter().flat_map(|c| [(c.clone(), false), (c, true)]) {
                     let mut query = ListLinks::new(scope.clone()).with_order(order);
                     query.tag = tag.then(|| "t1".to_owned());
                     query.url = url.then(|| "https://iii.dev/1".to_owned());
+                    // An end is where the walk begins, as a cursor is.
+                    query.created_from = of_time.then_some(start);
+                    query.created_until = query.created_from.filter(|_| cursor.is_some()).map(|at| at + hour);
                     let plan = plan(store, &list_sql(&query, cursor.as_ref())).await;
                     // All links, in the order of an index, are read from its end: that is no scan.
                     let is_whole = scope == Scope::All && !tag && !url && cursor.is_none();
@@ -197,6 +201,11 @@ pub async fn every_page_of_links_comes_out_of_an_index<D: Driver>(store: &SqlSto
                     let sorts = plan.iter().filter(|step| is_sort(step)).count();
                     let may_sort = url && order == Order::Code;
                     assert!(scans == 0 && (sorts == 0 || may_sort), "{query:?} {cursor:?}\n{plan:#?}");
+                    // Both ends of a time are those of the walk.
+                    let range = if cursor.is_some() { "id>? AND id<?)" } else { "id>?)" };
+                    let ranges = plan.iter().filter(|step| step.contains(range)).count();
+                    let walks = if !of_time || order == Order::Code { 0 } else { 1 + usize::from(url) };
+                    assert_eq!(ranges, walks, "{query:?} {cursor:?}\n{plan:#?}");
                 }
             }
         }

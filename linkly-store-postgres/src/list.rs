@@ -39,7 +39,8 @@ impl PostgresStore {
             Some(After::Id(id)) => (Some(*id), None),
             Some(After::Code(code)) => (None, Some(code.as_str())),
         };
-        let params: [Param<'_>; 12] = [
+        let (first, _) = query.created_ids();
+        let params: [Param<'_>; 13] = [
             (&(i64::from(limit) + 1), Type::INT8),
             (&id, Type::UUID),
             (&code, Type::TEXT),
@@ -52,6 +53,7 @@ impl PostgresStore {
             (&query.search.as_deref().map(str::to_ascii_lowercase), Type::TEXT),
             (&prefix, Type::TEXT),
             (&end, Type::TEXT),
+            (&first, Type::UUID),
         ];
         let mut rows = self.read(&list_sql(query, after.as_ref()), &params).await?;
         let has_more = rows.len() > limit as usize;
@@ -69,30 +71,37 @@ fn cursor(order: Order, row: &Row) -> Result<Cursor> {
     }))
 }
 
-#[derive(Debug)]
+/// Behind what a page begins.
+#[derive(Clone, Debug)]
 pub(crate) enum After {
+    /// Below it: of the cursor and the end of the time that is asked for, the lower.
     Id(Uuid),
     Code(String),
 }
 
 fn after(query: &ListLinks) -> Result<Option<After>> {
-    let Some(cursor) = &query.after else {
-        return Ok(None);
-    };
     let kind = if query.order == Order::Newest { NEWEST } else { CODE };
-    let key = cursor.as_str().strip_prefix(kind);
-    let key = key.ok_or_else(|| Error::invalid("cursor", "it is not one of this list in this order"))?;
     let unknown = || Error::invalid("cursor", "it is not one that this store wrote");
-    Ok(Some(match query.order {
-        Order::Newest => After::Id(key.parse().map_err(|_| unknown())?),
+    let key = query.after.as_ref().map(|cursor| {
+        let key = cursor.as_str().strip_prefix(kind);
+        key.ok_or_else(|| Error::invalid("cursor", "it is not one of this list in this order"))
+    });
+    let key = key.transpose()?;
+    if query.order == Order::Code {
         // Postgres takes no NUL in a text.
-        Order::Code if key.contains('\0') => return Err(unknown()),
-        Order::Code => After::Code(key.to_owned()),
-    }))
+        return match key {
+            Some(key) if key.contains('\0') => Err(unknown()),
+            key => Ok(key.map(|key| After::Code(key.to_owned()))),
+        };
+    }
+    let id = key.map(|key| key.parse().map_err(|_| unknown())).transpose()?;
+    let (_, end) = query.created_ids();
+    Ok([id, end].into_iter().flatten().min().map(After::Id))
 }
 
-/// The parameters are `$1` the rows, `$2` and `$3` the cursor's id and code, `$4` the host, `$5` the tag, `$6` and
-/// `$7` the URL's hash and the URL, `$8` and `$9` the times, `$10` the text, `$11` and `$12` the domain's keys.
+/// The parameters are `$1` the rows, `$2` and `$3` the id and the code behind which they stand, `$4` the host, `$5` the
+/// tag, `$6` and `$7` the URL's hash and the URL, `$8` and `$9` the times, `$10` the text, `$11` and `$12` the domain's
+/// keys, `$13` the first id of the time.
 pub(crate) fn list_sql(query: &ListLinks, after: Option<&After>) -> String {
     let by_tag = query.tag.is_some() && query.url.is_none();
     // Each on its own: code and id go together, of which the planner knows nothing, and for the one row that it
@@ -168,10 +177,12 @@ fn filters(query: &ListLinks, by_tag: bool) -> Vec<&'static str> {
 /// The ranges of keys to walk.
 fn ranges(query: &ListLinks, key: &str, after: Option<&After>) -> Vec<String> {
     let behind = match (after, query.order) {
-        (None, _) => String::new(),
-        (Some(_), Order::Newest) => format!("{key} < $2"),
-        (Some(_), Order::Code) => format!("{key} > $3"),
+        (None, _) => None,
+        (Some(_), Order::Newest) => Some(format!("{key} < $2")),
+        (Some(_), Order::Code) => Some(format!("{key} > $3")),
     };
+    let from = query.created_ids().0.map(|_| format!("{key} >= $13"));
+    let behind = behind.into_iter().chain(from).collect::<Vec<_>>().join(" AND ");
     let and = |range: String| if behind.is_empty() { range } else { format!("{range} AND {behind}") };
     match (&query.scope, query.order, &query.url) {
         // By URL all rows are found by its hash, and put in the order of codes by a sort.

@@ -4,6 +4,7 @@
 //! A statement that is kept is planned without its parameters once it was sent a few times, and then for good; so
 //! that plan is looked at. One that is planned for its parameters is looked at with them.
 
+use linkly_core::chrono::{DateTime, TimeDelta, Utc};
 use linkly_core::{Code, Domain, ListClicks, ListLinks, Order, Scope, TimeRange, Top, Uuid};
 use linkly_testkit::Postgres;
 use tokio::sync::OnceCell;
@@ -186,13 +187,29 @@ fn cursors(order: Order) -> Vec<Option<After>> {
 async fn every_page_of_links_comes_out_of_an_index() {
     let store = store().await;
     let domain = Scope::Domain(Domain::new("d1.com").unwrap());
+    let from: DateTime<Utc> = "2026-01-31T00:00:00Z".parse().unwrap();
     for scope in [Scope::Plain, domain, Scope::All] {
         for order in [Order::Newest, Order::Code] {
+            // In the order of codes they are looked at link by link.
+            let times = [None, Some(TimeDelta::hours(1)), Some(TimeDelta::days(10))];
+            let times = if order == Order::Newest { &times[..] } else { &times[..1] };
             for (tag, url) in [(false, false), (true, false), (false, true), (true, true)] {
-                for cursor in cursors(order) {
+                for (cursor, time) in
+                    cursors(order).into_iter().flat_map(|c| times.iter().map(move |time| (c.clone(), *time)))
+                {
                     let mut query = ListLinks::new(scope.clone()).with_order(order);
                     query.tag = tag.then(|| "t1".to_owned());
                     query.url = url.then(|| "https://iii.dev/1".to_owned());
+                    // An end is where the walk begins, as a cursor is.
+                    query.created_from = time.map(|_| from);
+                    query.created_until = time.filter(|_| cursor.is_some()).map(|time| from + time);
+                    let cursor = match (cursor, query.created_ids()) {
+                        (Some(After::Id(_)), (_, Some(end))) => Some(After::Id(end)),
+                        (cursor, _) => cursor,
+                    };
+                    let first = query.created_ids().0.map(|id| format!("'{id}'::uuid")).unwrap_or_default();
+                    let moment = |at: Option<DateTime<Utc>>| at.map(|at| format!("'{at}'")).unwrap_or_default();
+                    let (from, until) = (moment(query.created_from), moment(query.created_until));
                     let (id, code) = match &cursor {
                         Some(After::Id(id)) => (format!("'{id}'::uuid"), String::new()),
                         Some(After::Code(code)) => (String::new(), format!("'{code}'")),
@@ -207,16 +224,26 @@ async fn every_page_of_links_comes_out_of_an_index() {
                         "'t1'",
                         "1",
                         "'https://iii.dev/1'",
-                        "NULL",
-                        "NULL",
+                        &from,
+                        &until,
                         "NULL",
                         "'//d1.com/'",
                         "'//d1.com0'",
+                        &first,
                     ];
                     let plan = fresh_plan(&store, &list_sql(&query, cursor.as_ref()), &params).await;
                     let scans = plan.iter().filter(|step| is_scan(step)).count();
                     let sorts = plan.iter().filter(|step| is_sort(step)).count();
                     assert!(scans == 0 && sorts == 0, "{query:?} {cursor:?}\n{plan:#?}");
+                    // Both ends of a time are those of the walk.
+                    let is_range = |step: &&String| {
+                        step.contains("Index Cond: ")
+                            && (cursor.is_none() || step.contains("id < "))
+                            && step.contains("id >= ")
+                    };
+                    let ranges = plan.iter().filter(is_range).count();
+                    let walks = if time.is_none() { 0 } else { 1 + usize::from(url) };
+                    assert_eq!(ranges, walks, "{query:?} {cursor:?}\n{plan:#?}");
                 }
             }
         }

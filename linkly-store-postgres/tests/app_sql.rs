@@ -3,6 +3,7 @@
 mod fixture;
 
 use fixture::{Database, at, clicks, client, code, count, counted, link, run};
+use linkly_core::chrono::TimeDelta;
 use linkly_core::{
     ClickSink, ClickStats, ClickStatsExt, Insert, LinkStore, LinkStoreExt, ListClicks, ListLinks, Maintenance,
     Reconciled, Scope, Series, Step, TimeRange, Update,
@@ -24,6 +25,30 @@ async fn a_link_of_three_columns_is_one_like_any_other() {
     assert_eq!((stored.version, stored.created_at), (1, at("2026-01-11T10:00:00.124Z")));
     stored.title = Some("edited".into());
     assert_eq!(store.update_one(&stored).await.unwrap(), Update::Updated { version: 2 });
+}
+
+/// Their ids carry when they were made, to the millisecond, so lists of a time find them.
+#[tokio::test]
+async fn links_of_three_columns_are_listed_among_those_of_their_time() {
+    let store = Database::new().open().await;
+    run(
+        &store,
+        "INSERT INTO links (code, url, created_at)
+        SELECT 'c' || n, 'https://iii.dev',
+            '1950-01-11T10:00:00Z'::timestamptz + n * interval '55 days 13 hours 1 second 1.0013 milliseconds'
+        FROM generate_series(0, 999) AS n",
+    )
+    .await;
+    let links = store.list(&ListLinks::new(Scope::All).with_limit(1_000)).await.unwrap().items;
+    assert_eq!(links.len(), 1_000);
+    for link in &links {
+        link.check_new().unwrap_or_else(|error| panic!("{link:?}: {error}"));
+    }
+    for link in links.iter().step_by(50) {
+        let end = link.created_at + TimeDelta::milliseconds(1);
+        let query = ListLinks::new(Scope::All).with_created(Some(link.created_at), Some(end));
+        assert!(store.list(&query).await.unwrap().items.contains(link), "{link:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod fixture;
 
 use fixture::{File, at, clicks, code, count, counted, link};
+use linkly_core::chrono::TimeDelta;
 use linkly_core::{
     ClickSink, ClickStats, ClickStatsExt, Insert, LinkStore, LinkStoreExt, ListClicks, ListLinks, Maintenance,
     Reconciled, Scope, Series, Step, TimeRange, Update,
@@ -11,6 +12,33 @@ use linkly_store_sqlite::{SqliteStore, sqlx};
 
 async fn run(store: &SqliteStore, sql: &'static str) {
     sqlx::query(sql).execute(store.writer()).await.unwrap();
+}
+
+/// Their ids carry when they were made, to the millisecond, so lists of a time find them.
+#[tokio::test]
+async fn links_of_three_columns_are_listed_among_those_of_their_time() {
+    let file = File::new();
+    let store = file.open().await;
+    run(
+        &store,
+        "INSERT INTO links (code, url, created_at)
+        WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 999)
+        SELECT 'c' || n, 'https://iii.dev',
+            printf('%d-%02d-11T10:%02d:%02d.%03d%s', 1950 + n % 150, 1 + n % 12, n % 60, n % 59, n,
+                CASE n % 3 WHEN 0 THEN 'Z' WHEN 1 THEN '9+02:00' ELSE '' END)
+        FROM n",
+    )
+    .await;
+    let links = store.list(&ListLinks::new(Scope::All).with_limit(1_000)).await.unwrap().items;
+    assert_eq!(links.len(), 1_000);
+    for link in &links {
+        link.check_new().unwrap_or_else(|error| panic!("{link:?}: {error}"));
+    }
+    for link in links.iter().step_by(50) {
+        let end = link.created_at + TimeDelta::milliseconds(1);
+        let query = ListLinks::new(Scope::All).with_created(Some(link.created_at), Some(end));
+        assert!(store.list(&query).await.unwrap().items.contains(link), "{link:?}");
+    }
 }
 
 #[tokio::test]

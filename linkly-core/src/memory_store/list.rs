@@ -83,12 +83,15 @@ impl Index {
     }
 
     fn newest_behind(&self, facet: Facet, query: &ListLinks) -> Result<impl Iterator<Item = &Code>> {
-        let start = match &query.after {
+        let cursor = query.after.as_ref().map(|cursor| cursor_id(cursor, NEWEST)).transpose()?;
+        let (first, end) = query.created_ids();
+        let start = match cursor.into_iter().chain(end).min() {
             None => Bound::Included((facet.clone(), Reverse(Uuid::max()))),
-            Some(cursor) => Bound::Excluded((facet.clone(), Reverse(cursor_id(cursor, NEWEST)?))),
+            Some(id) => Bound::Excluded((facet.clone(), Reverse(id))),
         };
-        let rows = self.newest.range((start, Bound::Unbounded));
-        Ok(rows.take_while(move |((of, _), _)| *of == facet).map(|(_, code)| code))
+        let rows = self.newest.range((start, Bound::Unbounded)).map(|((of, Reverse(id)), code)| (of, id, code));
+        let is_asked = move |of: &Facet, id: &Uuid| *of == facet && first.is_none_or(|first| first <= *id);
+        Ok(rows.take_while(move |(of, id, _)| is_asked(of, id)).map(|(.., code)| code))
     }
 
     fn codes_behind(&self, facet: Facet, query: &ListLinks) -> Result<impl Iterator<Item = &Code>> {

@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Cursor, MAX_PAGE, Page};
-use crate::{Code, Domain, Error, Folding, Link, Result, Target};
+use crate::{Code, Domain, Error, Folding, Link, Result, Target, first_id, next_millis};
 
 /// The durable record of links.
 ///
@@ -251,9 +251,13 @@ pub enum Order {
 
 /// Which links to list. A page of 50, the newest first, unless told otherwise.
 ///
-/// Scope, order, tag and URL are answered out of indexes, at the same cost in a table of any size.
-/// `search`, and the times of creation, are looked at link by link in that order until the page is full: a rare text,
-/// or a time long ago, costs a walk of the scope.
+/// Scope, order, tag and URL are answered out of indexes, at the same cost in a table of any size. So are the times
+/// of creation in [`Order::Newest`]: ids carry them, and the walk begins and ends [there](Self::created_ids). In
+/// [`Order::Code`] they, and in both orders `search`, are looked at link by link until the page is full: a rare text,
+/// or a time of few links, costs a walk of the scope.
+///
+/// No store inserts a link whose id carries another time than `created_at`. Where another program's SQL left one,
+/// lists of a time in [`Order::Newest`] may miss it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListLinks {
@@ -341,6 +345,20 @@ impl ListLinks {
         self.after = after;
         self
     }
+
+    /// Where among ids a walk in [`Order::Newest`] finds the links that were made in the time that is asked for: from the
+    /// first id on, and before the second. `None` is without a bound, as both are in [`Order::Code`].
+    ///
+    /// For stores. Links from before 1970 have ids of 1970, so `created_at` is still to be compared.
+    pub fn created_ids(&self) -> (Option<Uuid>, Option<Uuid>) {
+        if self.order == Order::Code {
+            return (None, None);
+        }
+        let (from, until) = (self.created_from.map(next_millis), self.created_until.map(next_millis));
+        // Whatever is from before 1970 is behind the id of its first millisecond.
+        let first = DateTime::UNIX_EPOCH + TimeDelta::milliseconds(1);
+        (from.filter(|from| *from >= first).map(first_id), until.map(|until| first_id(until.max(first))))
+    }
 }
 
 /// One link at a time: what most callers want of a [`LinkStore`].
@@ -380,4 +398,41 @@ pub(super) fn only<T>(answers: Vec<T>) -> Result<T> {
     let none =
         || Error::Backend { backend: "linkly", reason: "a call was left without an answer".into(), source: None };
     answers.into_iter().next().ok_or_else(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::new_id;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_ids_of_a_range_of_creation_are_those_of_its_links() {
+        let times = [
+            DateTime::<Utc>::MIN_UTC,
+            at("1960-01-01T00:00:00Z"),
+            at("1969-12-31T23:59:59.999Z"),
+            at("1970-01-01T00:00:00Z"),
+            at("1970-01-01T00:00:00.001Z"),
+            at("2026-01-05T10:00:00Z"),
+            at("2026-01-05T10:00:00.001Z"),
+            at("9999-12-31T23:59:59.999Z"),
+        ];
+        let finer = TimeDelta::nanoseconds(1);
+        let bounds: Vec<_> = times.iter().flat_map(|at| [Some(*at), Some(*at + finer)]).chain([None]).collect();
+        for (from, until) in bounds.iter().flat_map(|from| bounds.iter().map(move |until| (*from, *until))) {
+            let (first, end) = ListLinks::new(Scope::All).with_created(from, until).created_ids();
+            for made in &times[1..] {
+                let id = new_id(*made);
+                let is_asked = from.is_none_or(|from| from <= *made) && until.is_none_or(|until| *made < until);
+                let is_walked = first.is_none_or(|first| first <= id) && end.is_none_or(|end| id < end);
+                assert!(is_walked || !is_asked, "{made} is missed from {from:?} until {until:?}");
+                let is_exact = *made > DateTime::UNIX_EPOCH;
+                assert!(is_asked == is_walked || !is_exact, "{made} is met from {from:?} until {until:?}");
+            }
+        }
+    }
 }
