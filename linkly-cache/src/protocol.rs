@@ -14,9 +14,10 @@ pub(crate) enum Tier {
     Far,
 }
 
-/// The order of an invalidation. The other way round, a reader between the two would copy from the far cache, under
-/// a new lease of the near one, what is removed from the far one only then.
-pub(crate) const INVALIDATION: [Tier; 2] = [Tier::Far, Tier::Near];
+/// The order of an invalidation. First the near cache, since the far one may take longer than anybody waits. And the
+/// near one once more: between the two a reader would copy from the far cache, under a new lease of the near one,
+/// what is removed from the far one only then.
+pub(crate) const INVALIDATION: [Tier; 3] = [Tier::Near, Tier::Far, Tier::Near];
 
 /// Whether the far cache is asked for a code that the near one has `cold`: not, or no longer fresh.
 pub(crate) fn asks_far(cold: bool, untold: bool) -> bool {

@@ -22,7 +22,8 @@ const ALONE: Duration = Duration::from_secs(5);
 /// - The far cache is filled first, and the near one only where that one said
 ///   [`Filled`](linkly_core::Filled::Filled): it alone knows of the invalidations of other nodes. While it does
 ///   not answer, the near cache is filled with a short life ([`with_alone`](Self::with_alone)).
-/// - An invalidation goes to the far cache, and then, whatever came of that, to the near one.
+/// - An invalidation goes to the near cache, to the far one, and then, whatever came of that, to the near one again. So
+///   the near one has been told also when the far one hangs and nobody waits for it any more.
 /// - The place in the change log is the far cache's.
 /// - A far cache that fails is a miss. Codes whose invalidation it was not told are not looked up in it from
 ///   this node until it has been told, which is tried whenever something is looked up there. There is room for
@@ -126,13 +127,16 @@ impl<L1: Cache, L2: Cache> Tiered<L1, L2> {
 }
 
 /// Both, each whatever became of the other, in the order of an [invalidation](INVALIDATION).
-async fn in_order(far: impl Future<Output = Result<()>>, near: impl Future<Output = Result<()>>) -> Result<()> {
-    let (mut far, mut near) = (pin!(far), pin!(near));
+async fn in_order<N>(far: impl Future<Output = Result<()>>, near: impl Fn() -> N) -> Result<()>
+where
+    N: Future<Output = Result<()>>,
+{
+    let mut far = pin!(far);
     let mut outcome = Ok(());
     for tier in INVALIDATION {
         let told = match tier {
             Tier::Far => far.as_mut().await,
-            Tier::Near => near.as_mut().await,
+            Tier::Near => near().await,
         };
         outcome = outcome.and(told);
     }
@@ -223,13 +227,13 @@ impl<L1: Cache, L2: Cache> Cache for Tiered<L1, L2> {
     async fn invalidate(&self, codes: &[Code]) -> Result<()> {
         let telling = self.untold.tell(codes);
         let far = async { self.far.invalidate(codes).await.inspect(|()| telling.told()) };
-        in_order(far, self.near.invalidate(codes)).await
+        in_order(far, || self.near.invalidate(codes)).await
     }
 
     async fn clear(&self) -> Result<()> {
         let telling = self.untold.tell_all();
         let far = async { self.far.clear().await.inspect(|()| telling.told()) };
-        in_order(far, self.near.clear()).await
+        in_order(far, || self.near.clear()).await
     }
 
     async fn forget(&self, codes: &[Code]) -> Result<()> {

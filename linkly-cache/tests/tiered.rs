@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use linkly_cache::{MemoryCache, Tiered};
 use linkly_core::{
-    Cache, CacheExt, Code, Entry, Error, Filled, Lease, Lookup, Result, Target, TargetParts, Tick, Uuid,
+    Cache, CacheExt, Code, Config, Entry, Error, Filled, Lease, LinkPatch, Linkly, Lookup, MemoryStore, NewLink,
+    Resolution, Result, Target, TargetParts, Tick, Uuid,
 };
 
 const NOW: Tick = Tick::from_millis(1_000_000);
@@ -166,28 +167,81 @@ async fn a_lease_of_before_an_invalidation_that_failed_fills_nothing() {
     assert_eq!(far.get_one(&code("a"), NOW).await.unwrap().entry, None);
 }
 
-#[tokio::test]
-async fn an_invalidation_that_is_dropped_on_its_way_counts_as_failed() {
-    #[derive(Debug)]
-    struct Hangs(MemoryCache);
+/// Whoever tells it something waits for ever, while it hangs.
+#[derive(Debug, Default)]
+struct Hangs {
+    cache: MemoryCache,
+    hangs: Arc<AtomicBool>,
+}
 
-    #[async_trait]
-    impl Cache for Hangs {
-        async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>> {
-            self.0.get(codes, now).await
-        }
-        async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
-            self.0.fill(fills, now).await
-        }
-        async fn invalidate(&self, _: &[Code]) -> Result<()> {
-            std::future::pending().await
-        }
-        async fn clear(&self) -> Result<()> {
-            self.0.clear().await
-        }
+impl Hangs {
+    fn new() -> Self {
+        Self { hangs: Arc::new(AtomicBool::new(true)), ..Self::default() }
     }
 
-    let cache = Tiered::new(MemoryCache::builder().capacity(0).build(), Hangs(MemoryCache::new()));
+    async fn pass(&self) {
+        if self.hangs.load(SeqCst) {
+            std::future::pending().await
+        }
+    }
+}
+
+#[async_trait]
+impl Cache for Hangs {
+    async fn get(&self, codes: &[Code], now: Tick) -> Result<Vec<Lookup>> {
+        self.cache.get(codes, now).await
+    }
+    async fn fill(&self, fills: Vec<(Lease, Entry)>, now: Tick) -> Result<Vec<Filled>> {
+        self.cache.fill(fills, now).await
+    }
+    async fn invalidate(&self, codes: &[Code]) -> Result<()> {
+        self.pass().await;
+        self.cache.invalidate(codes).await
+    }
+    async fn clear(&self) -> Result<()> {
+        self.pass().await;
+        self.cache.clear().await
+    }
+}
+
+#[tokio::test]
+async fn an_invalidation_that_is_dropped_on_its_way_has_reached_the_near_cache() {
+    for everything in [false, true] {
+        let cache = Tiered::new(MemoryCache::new(), Hangs::new());
+        let lease = cache.get_one(&code("a"), NOW).await.unwrap().lease.unwrap();
+        let later = cache.get_one(&code("b"), NOW).await.unwrap().lease.unwrap();
+        cache.fill_one(lease, living(1), NOW).await.unwrap();
+        assert_eq!(cache.peek("a", NOW), Some(living(1)));
+        let codes = [code("a"), code("b")];
+        let mut telling = if everything { cache.clear() } else { cache.invalidate(&codes) };
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(telling.as_mut().poll(&mut context).is_pending());
+        drop(telling);
+        assert_eq!(cache.peek("a", NOW), None, "everything: {everything}");
+        assert_eq!(cache.fill_one(later, living(1), NOW).await.unwrap(), Filled::Voided, "everything: {everything}");
+    }
+}
+
+/// The engine gives up on the cache at its deadline, and answers.
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_invalidation_hangs_is_seen_on_its_node() {
+    let far = Hangs::default();
+    let hangs = far.hangs.clone();
+    let (cache, second) = (Tiered::new(MemoryCache::new(), far), Duration::from_secs(1));
+    let config = Config::default().with_poll_changes(Duration::ZERO).with_timeouts(second, second, second);
+    let linkly = Linkly::builder(MemoryStore::new()).cache(cache).config(config).start().await.unwrap();
+    linkly.create(NewLink::new("old.example").with_code("a")).await.unwrap();
+    for url in ["https://old.example", "https://new.example"] {
+        let Resolution::Found(target) = linkly.resolve("a").await.unwrap() else { panic!("the link is there") };
+        assert_eq!(target.url(), url);
+        hangs.store(true, SeqCst);
+        linkly.update("a", LinkPatch::new().with_url("new.example")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_invalidation_that_is_dropped_on_its_way_counts_as_failed() {
+    let cache = Tiered::new(MemoryCache::builder().capacity(0).build(), Hangs::new());
     for text in ["a", "b"] {
         let lease = cache.get_one(&code(text), NOW).await.unwrap().lease.unwrap();
         cache.fill_one(lease, living(1), NOW).await.unwrap();

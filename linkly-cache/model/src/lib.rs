@@ -35,8 +35,10 @@ pub enum Protection {
     Generation,
     /// An invalidation ends the joining of loads in flight.
     Detaching,
-    /// An invalidation goes to the far cache and then to the near one.
-    FarFirst,
+    /// An invalidation goes to the near cache before the far one.
+    NearFirst,
+    /// An invalidation goes to the near cache after the far one.
+    NearLast,
     /// Codes whose invalidation the far cache was not told are not looked up in it.
     Untold,
     /// What the change log reports is invalidated.

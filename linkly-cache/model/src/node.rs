@@ -87,7 +87,7 @@ pub(crate) enum Load {
 pub(crate) struct Invalidation {
     /// The write, or how far the change log was read.
     pub(crate) version: Version,
-    /// 0: not begun; 1, 2: the tiers in their order; 3: detach again.
+    /// 0: not begun; then the tiers in their order, from 1; beyond the last: detach again.
     pub(crate) step: usize,
     pub(crate) call: u64,
     pub(crate) far_was_told: bool,

@@ -351,13 +351,25 @@ impl World {
             let it = Invalidation { call: node.calls, step: 1, ..it };
             return begun.invalidate(rules, at, it, look, next);
         }
-        let tier = if rules.has(Protection::FarFirst) {
-            INVALIDATION.get(it.step - 1)
-        } else {
-            INVALIDATION.iter().rev().nth(it.step - 1)
-        };
-        match tier {
+        let mut tiers = &INVALIDATION[..];
+        if !rules.has(Protection::NearFirst) {
+            tiers = &tiers[1..];
+        }
+        if !rules.has(Protection::NearLast) {
+            tiers = &tiers[..tiers.len() - 1];
+        }
+        match tiers.get(it.step - 1) {
             Some(Tier::Far) => {
+                if self.left.faults > 0 {
+                    self.step(at, "an invalidation is given up", next, |world| {
+                        world.left.faults -= 1;
+                        world.note = "an invalidation is given up";
+                        if let Some(untold) = &mut world.nodes[at].untold {
+                            untold.fail(it.call);
+                        }
+                        proceed(world, Invalidation { step: tiers.len(), ..it });
+                    });
+                }
                 let remove = |space: &mut Space| space.key.invalidate();
                 self.call(rules, at, "the far cache is invalidated", next, remove, |world, answer| {
                     let node = &mut world.nodes[at];

@@ -36,6 +36,7 @@ fn no_read_is_older_than_what_was_there_before_it_in_any_state() {
         "a node that starts clears",
         "a node that starts replays",
         "a writer is killed",
+        "an invalidation is given up",
         "an old entry is answered within the bound",
         "the far cache is left out",
         "the far cache is told later",
@@ -66,11 +67,16 @@ fn without_detaching_a_read_joins_a_load_from_before_the_write() {
     fails_without(&[Protection::Detaching], WORLDS[0]);
 }
 
+#[test]
+fn without_the_near_cache_first_it_keeps_an_old_entry_when_the_far_one_is_given_up() {
+    fails_without(&[Protection::NearFirst], WORLDS[3]);
+}
+
 /// While nothing fails, the order and the note that an invalidation is on its way each do what the other does.
 #[test]
-fn with_the_near_cache_first_and_no_note_of_it_an_old_entry_is_copied_in_between() {
-    fails_without(&[Protection::FarFirst, Protection::Untold], WORLDS[0]);
-    for alone in [&[Protection::FarFirst], &[Protection::Untold]] {
+fn without_the_near_cache_last_and_no_note_of_it_an_old_entry_is_copied_in_between() {
+    fails_without(&[Protection::NearLast, Protection::Untold], WORLDS[0]);
+    for alone in [&[Protection::NearLast], &[Protection::Untold]] {
         assert_eq!(explore(Rules { without: alone, ..WORLDS[0] }).counterexample, None, "{alone:?}");
     }
 }

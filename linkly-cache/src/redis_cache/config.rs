@@ -21,8 +21,10 @@ pub struct RedisConfig {
     /// What each key begins with: at most 64 bytes, without `{` and `}`. All nodes of an app have the same, and
     /// each database of links one of its own. Default: `linkly:`.
     pub prefix: String,
-    /// How long one call may take, retries included, in milliseconds; one that is later is a miss. Shorter than
-    /// the engine's `cache_timeout`, so that it is seen here that the server does not answer. Default: 100.
+    /// How long a server may take for one call, retries included, in milliseconds; one that is later is a miss.
+    /// Shorter than the engine's `cache_timeout` and `write_timeout`, so that it is seen here that the server does not
+    /// answer: what the engine gives up on first leaves no trace, and the next call waits as long. Nothing checks
+    /// that, since neither knows of the other. Default: 100.
     pub timeout_ms: u64,
     /// How long connecting may take, in milliseconds. Calls do not wait so long: the connection is there for
     /// those that come later. Default: 2,000.

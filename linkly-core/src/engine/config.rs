@@ -34,7 +34,8 @@ pub struct Config {
     /// The deadline of each read from the store. Default: 5 s.
     #[serde(rename = "read_timeout_ms", with = "millis")]
     pub read_timeout: Duration,
-    /// How long a caller waits for one write to the store, retries included. Default: 10 s.
+    /// How long a caller waits for one write to the store, retries included; and then, at most as long again, for the
+    /// cache to be told of it. Default: 10 s.
     #[serde(rename = "write_timeout_ms", with = "millis")]
     pub write_timeout: Duration,
     /// The most codes of one batch of misses. Default: 256.
