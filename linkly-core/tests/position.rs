@@ -302,6 +302,7 @@ async fn while_the_cache_cannot_be_cleared_the_log_is_followed_all_the_same() {
         linkly.catch_up().await.unwrap_err();
     }
     assert_eq!((resolved(&linkly).await.as_str(), far.position()), ("https://example.com/4", None));
+    assert_eq!(linkly.metrics().cache_errors, 4, "with each look");
     far.full.store(false, Ordering::SeqCst);
     linkly.catch_up().await.unwrap();
     assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use linkly_core::{
     CodeGenerator, CodePolicy, Config, Domain, Error, LinkPatch, Linkly, ListLinks, MemoryStore, Metadata, NewLink,
     Order, RedirectStatus, Resolution, UrlPolicy,
 };
+use support::deaf_cache::DeafCache;
 use support::{Fault, MapCache, TestStore, url};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -80,6 +82,28 @@ async fn a_write_whose_answer_was_lost_is_sent_again_and_is_no_conflict_with_its
     linkly.delete("a").await.unwrap();
     assert_eq!(linkly.resolve("a").await.unwrap(), Resolution::NotFound);
     assert_eq!(store.controls.writes.load(Ordering::SeqCst), 9);
+}
+
+async fn linkly_with_a_deaf_cache() -> (Linkly, Arc<DeafCache>) {
+    let cache = Arc::new(DeafCache::default());
+    let config = Config::default().with_poll_changes(Duration::ZERO);
+    let builder = Linkly::builder(TestStore::new()).cache(cache.clone()).config(config);
+    (builder.start().await.unwrap(), cache)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_app_invalidates_itself_is_tried_three_times_before_it_is_an_error() {
+    for everything in [false, true] {
+        let (linkly, cache) = linkly_with_a_deaf_cache().await;
+        let invalidate =
+            || async { if everything { linkly.invalidate_all().await } else { linkly.invalidate("a").await } };
+        cache.set_deaf(2);
+        invalidate().await.unwrap();
+        assert_eq!((cache.told(), linkly.metrics().cache_errors), (3, 2), "everything: {everything}");
+        cache.set_deaf(usize::MAX);
+        assert!(invalidate().await.unwrap_err().is_transient());
+        assert_eq!((cache.told(), linkly.metrics().cache_errors), (6, 5), "everything: {everything}");
+    }
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
+use super::invalidation::{Scope, once};
 use super::loader::{Loader, timed_out};
-use super::writes::{clear, invalidate_once};
 use crate::{ChangeCursor, Changes, Result, Tick};
 
 /// Reads the store's change log and invalidates what changed.
@@ -99,7 +99,7 @@ impl ChangeLog {
                 // Read first: what is loaded after the clear is no older than that.
                 let next = self.read(None).await?.next;
                 debug!("nobody knows what the cache was told of: it is cleared");
-                outcome = clear(&self.loader).await;
+                outcome = once(&self.loader, Scope::All).await;
                 if outcome.is_ok() {
                     (place.cursor, place.elsewhere) = (Some(next), Elsewhere::Told);
                 } else {
@@ -157,14 +157,14 @@ impl ChangeLog {
     async fn tell(&self, changes: &Changes, position: &mut Position) -> Result<()> {
         if changes.lost {
             warn!("the change log no longer reaches back to the last look: the cache is cleared");
-            clear(&self.loader).await?;
+            once(&self.loader, Scope::All).await?;
             *position = Ok(None);
         }
         if !changes.codes.is_empty() {
             debug!(codes = changes.codes.len(), "links changed");
             self.loader.counters.invalidations.add(changes.codes.len() as u64);
             // Once, since what fails is read again: a cache that is away must not hold up the next page.
-            invalidate_once(&self.loader, &changes.codes).await?;
+            once(&self.loader, Scope::These(&changes.codes)).await?;
         }
         Ok(())
     }

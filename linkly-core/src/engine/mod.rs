@@ -15,6 +15,7 @@ mod config;
 mod counters;
 mod elsewhere;
 mod events;
+mod invalidation;
 mod joining;
 mod key;
 mod limited;
@@ -27,6 +28,8 @@ mod resolve;
 mod statistics;
 mod visit;
 mod writes;
+
+use invalidation::{Scope, everywhere};
 
 pub use builder::Builder;
 pub use config::Config;
@@ -126,14 +129,15 @@ impl Linkly {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the cache's.
+    /// [`Error::InvalidCode`](crate::Error::InvalidCode), or the cache's when three tries have failed, 50 and 100 ms
+    /// apart.
     ///
     /// # Cancel safety
     ///
     /// It is finished also when this is dropped.
     pub async fn invalidate(&self, code: &str) -> Result<()> {
         let (code, loader) = ([self.0.keys.code(code)?], self.0.engine.loader.clone());
-        self.0.engine.writes.finish(async move { writes::invalidate_everywhere(&loader, &code).await }).await
+        self.0.engine.writes.finish(async move { everywhere(&loader, Scope::These(&code)).await }).await
     }
 
     /// Forgets whatever is cached, here, in what nodes share, and on the nodes that are on the
@@ -141,14 +145,14 @@ impl Linkly {
     ///
     /// # Errors
     ///
-    /// The cache's.
+    /// The cache's, as with [`invalidate`](Self::invalidate).
     ///
     /// # Cancel safety
     ///
     /// It is finished also when this is dropped.
     pub async fn invalidate_all(&self) -> Result<()> {
         let loader = self.0.engine.loader.clone();
-        self.0.engine.writes.finish(async move { writes::clear_everywhere(&loader).await }).await
+        self.0.engine.writes.finish(async move { everywhere(&loader, Scope::All).await }).await
     }
 
     /// Reads the store's change log now and forgets what changed, instead of at the next interval.

@@ -10,14 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{Instrument, debug_span, warn};
 
+use super::invalidation::{Scope, everywhere};
 use super::loader::{Loader, timed_out};
 use crate::{Code, Error, Result};
 
 /// How often a write is tried, while it is the store that is unavailable.
 const TRIES: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-/// How often an invalidation is tried, here and whenever the change log is read.
-const INVALIDATIONS: u32 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Writes {
@@ -62,7 +61,7 @@ impl Writes {
             let _guard = guard;
             let ended = timeout(deadline, &mut write).await;
             // A failure is logged, and the change log takes it up: the write itself has happened.
-            let _ = invalidate_everywhere(&loader, &codes).await;
+            let _ = everywhere(&loader, Scope::These(&codes)).await;
             if let [code] = &codes[..] {
                 loader.refresh(code.clone());
             }
@@ -75,7 +74,7 @@ impl Writes {
             } else {
                 let _ = answer.send(Err(timed_out("the store", deadline)));
                 let late = write.await;
-                let _ = invalidate_everywhere(&loader, &codes).await;
+                let _ = everywhere(&loader, Scope::These(&codes)).await;
                 if let Ok(Ok(done)) = &late {
                     written(done);
                 }
@@ -101,66 +100,6 @@ impl Writes {
     pub(crate) async fn ended(&self, deadline: Duration) -> bool {
         timeout(deadline, async { self.ended.lock().await.recv().await }).await.is_ok()
     }
-}
-
-/// Invalidates what was written through this engine, and tells the other nodes: afterwards, so that what they load
-/// then is not what a cache that they share has of before, and whatever came of it, since their own memory is
-/// theirs to drop. What the change log reports they read for themselves.
-pub(crate) async fn invalidate_everywhere(loader: &Loader, codes: &[Code]) -> Result<()> {
-    let invalidated = invalidate(loader, codes).await;
-    if let Some(channel) = &loader.channel {
-        channel.announce(codes);
-    }
-    invalidated
-}
-
-/// The same for all codes.
-pub(crate) async fn clear_everywhere(loader: &Loader) -> Result<()> {
-    let cleared = clear(loader).await;
-    if let Some(channel) = &loader.channel {
-        channel.announce_all();
-    }
-    cleared
-}
-
-/// Removes codes from the cache. When it fails several times, the change log repeats it: its cursor does not pass a
-/// change that could not be invalidated.
-async fn invalidate(loader: &Loader, codes: &[Code]) -> Result<()> {
-    loader.counters.invalidations.add(codes.len() as u64);
-    let mut tries = 1;
-    loop {
-        let Err(error) = invalidate_once(loader, codes).await else { return Ok(()) };
-        if tries == INVALIDATIONS {
-            return Err(error);
-        }
-        tokio::time::sleep(FIRST_BACKOFF * tries).await;
-        tries += 1;
-    }
-}
-
-/// The same, tried once: for those who try again by themselves. Ends the joining of loads that may have read what was
-/// there before.
-pub(crate) async fn invalidate_once(loader: &Loader, codes: &[Code]) -> Result<()> {
-    loader.detach(codes);
-    let answer = timeout(loader.config.write_timeout, loader.cache.invalidate(codes)).await;
-    // Once more: a load that found the old entry in the cache until a moment ago may have begun since.
-    loader.detach(codes);
-    let Some(error) = failed(answer, loader.config.write_timeout) else { return Ok(()) };
-    loader.counters.cache_errors.add(1);
-    warn!(%error, codes = codes.len(), "the cache could not be invalidated");
-    Err(error)
-}
-
-/// The same for all codes.
-pub(crate) async fn clear(loader: &Loader) -> Result<()> {
-    loader.detach_all();
-    let answer = timeout(loader.config.write_timeout, loader.cache.clear()).await;
-    loader.detach_all();
-    failed(answer, loader.config.write_timeout).map_or(Ok(()), Err)
-}
-
-fn failed(answer: Result<Result<()>, tokio::time::error::Elapsed>, deadline: Duration) -> Option<Error> {
-    answer.unwrap_or_else(|_| Err(timed_out("the cache", deadline))).err()
 }
 
 /// Sends a write again while the store is unavailable: writes carry ids, so one that did happen

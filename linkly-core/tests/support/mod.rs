@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub(crate) mod deaf_cache;
 mod map_cache;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
