@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use linkly_cache::{MemoryCache, RedisCache, RedisConfig, Tiered};
-use linkly_core::{Config, LinkPatch, Linkly, MemoryStore, NewLink, Resolution};
+use linkly_core::{Cache, Config, LinkPatch, Linkly, MemoryStore, NewLink, Resolution};
 use linkly_testkit::{Proxy, Redis};
 use support::{PATIENT, until_back};
 
@@ -15,9 +15,15 @@ const ONE: &str = "https://example.com/1";
 const TWO: &str = "https://example.com/2";
 
 /// Deadlines that a server which hangs passes soon, and none that does not.
+fn shared(redis: &str) -> RedisCache {
+    RedisCache::open_with(redis, RedisConfig::new().with_timeout(Duration::from_millis(500))).unwrap()
+}
+
 async fn node(store: &MemoryStore, redis: &str) -> Linkly {
-    let shared = RedisConfig::new().with_timeout(Duration::from_millis(500));
-    let cache = Tiered::new(MemoryCache::new(), RedisCache::open_with(redis, shared).unwrap());
+    node_with(store, Tiered::new(MemoryCache::new(), shared(redis))).await
+}
+
+async fn node_with(store: &MemoryStore, cache: impl Cache) -> Linkly {
     // The change log is read when the test says so.
     let config =
         Config::default().with_poll_changes(Duration::ZERO).with_timeouts(Duration::from_secs(5), PATIENT, PATIENT);
@@ -79,6 +85,24 @@ async fn a_writer_that_is_cut_off_serves_what_it_wrote_and_others_have_it_with_t
     assert_eq!(resolved(&other).await.as_deref(), Some(TWO));
     proxy.resume();
     writer.catch_up().await.ok();
+    assert_eq!(resolved(&writer).await.as_deref(), Some(TWO));
+}
+
+#[tokio::test]
+async fn a_shared_cache_with_none_in_front_has_what_it_was_not_told_with_the_change_log() {
+    let (store, redis) = (MemoryStore::new(), Redis::start());
+    let proxy = Proxy::in_front_of(redis.address());
+    let writer = node_with(&store, shared(&proxy.url(redis.url()))).await;
+    writer.create(NewLink::new(ONE).with_code("a")).await.unwrap();
+    assert_eq!(resolved(&writer).await.as_deref(), Some(ONE));
+    proxy.refuse();
+    proxy.cut();
+    update(&writer).await;
+    assert_eq!(resolved(&writer).await.as_deref(), Some(TWO), "it is a miss");
+    proxy.resume();
+    while writer.catch_up().await.is_err() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(resolved(&writer).await.as_deref(), Some(TWO));
 }
 

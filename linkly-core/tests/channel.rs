@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use linkly_core::{Channel, Code, Config, Error, LinkPatch, Linkly, Listener, NewLink, Resolution, Result};
+use support::deaf_cache::DeafCache;
 use support::{Fault, MapCache, TestStore, url};
 use tokio::runtime::Handle;
 
@@ -137,6 +138,22 @@ async fn a_write_that_happens_after_its_caller_gave_up_is_announced_when_it_has(
     hears.carry(&says).await;
     assert_eq!(url(two.resolve("a").await), TWO);
     assert_eq!(url(one.resolve("a").await), TWO);
+}
+
+/// What the others load between the first try and the last may come from a cache that was not told.
+#[tokio::test(start_paused = true)]
+async fn a_write_is_announced_again_when_a_later_try_has_told_the_cache() {
+    for (deaf, said) in [(0, 1), (1, 2), (2, 2), (3, 1)] {
+        let (store, wire, cache) = (TestStore::new(), Arc::new(Wire::default()), Arc::new(DeafCache::default()));
+        let config = Config::default().with_poll_changes(Duration::ZERO);
+        let builder = Linkly::builder(store).cache(cache.clone()).channel(wire.clone()).config(config);
+        let linkly = builder.start().await.unwrap();
+        cache.set_deaf(deaf);
+        linkly.create(NewLink::new(ONE).with_code("a")).await.unwrap();
+        assert_eq!(wire.said(), 1, "their own memory is theirs to drop");
+        linkly.shutdown(Duration::from_secs(10)).await;
+        assert_eq!(wire.said(), said, "after {deaf} tries in vain");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use linkly_core::{
 };
 use support::deaf_cache::DeafCache;
 use support::{Fault, MapCache, TestStore, url};
+use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -89,6 +90,32 @@ async fn linkly_with_a_deaf_cache() -> (Linkly, Arc<DeafCache>) {
     let config = Config::default().with_poll_changes(Duration::ZERO);
     let builder = Linkly::builder(TestStore::new()).cache(cache.clone()).config(config);
     (builder.start().await.unwrap(), cache)
+}
+
+/// While Redis is down every write would wait for the pauses between the tries.
+#[tokio::test(start_paused = true)]
+async fn a_write_waits_for_one_try_to_invalidate_and_the_others_go_on() {
+    let (linkly, cache) = linkly_with_a_deaf_cache().await;
+    cache.set_deaf(usize::MAX);
+    let begun = Instant::now();
+    linkly.create(NewLink::new("old.example").with_code("a")).await.unwrap();
+    linkly.update("a", LinkPatch::new().with_url("new.example")).await.unwrap();
+    linkly.delete("a").await.unwrap();
+    assert_eq!((cache.told(), begun.elapsed()), (3, Duration::ZERO));
+    assert!(linkly.shutdown(10 * SECOND).await.writes_ended);
+    assert_eq!((cache.told(), begun.elapsed()), (9, Duration::from_millis(150)), "which a shutdown waits for");
+    assert_eq!(linkly.metrics().cache_errors, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_is_back_in_time_is_told_of_a_write_behind_its_answer() {
+    let (linkly, cache) = linkly_with_a_deaf_cache().await;
+    linkly.create(NewLink::new("old.example").with_code("a")).await.unwrap();
+    assert_eq!(url(linkly.resolve("a").await), "https://old.example");
+    cache.set_deaf(2);
+    linkly.update("a", LinkPatch::new().with_url("new.example")).await.unwrap();
+    assert!(linkly.shutdown(10 * SECOND).await.writes_ended);
+    assert_eq!(url(linkly.resolve("a").await), "https://new.example");
 }
 
 #[tokio::test(start_paused = true)]

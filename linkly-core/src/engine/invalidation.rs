@@ -21,31 +21,53 @@ pub(crate) enum Scope<'a> {
     All,
 }
 
-/// Invalidates what was written through this engine, and tells the other nodes: afterwards, so that what they load
-/// then is not what a cache that they share has of before, and whatever came of it, since their own memory is
-/// theirs to drop. What the change log reports they read for themselves.
-///
-/// When it fails several times, the change log repeats it: its cursor does not pass a change that could not be
-/// invalidated.
+/// Invalidates what was written through this engine, tries that several times, and tells the other nodes. For those
+/// who want to know what becomes of it; a write's caller does not, and waits for the [first try](first) alone.
 pub(crate) async fn everywhere(loader: &Loader, scope: Scope<'_>) -> Result<()> {
+    match first(loader, scope).await {
+        Ok(()) => Ok(()),
+        Err(_) => again(loader, scope).await,
+    }
+}
+
+/// Tries it for the first time, and tells the other nodes: afterwards, so that what they load then is not what a cache
+/// that they share has of before, and whatever came of it, since their own memory is theirs to drop. What the change
+/// log reports they read for themselves.
+pub(crate) async fn first(loader: &Loader, scope: Scope<'_>) -> Result<()> {
     if let Scope::These(codes) = scope {
         loader.counters.invalidations.add(codes.len() as u64);
     }
+    let invalidated = once(loader, scope).await;
+    announce(loader, scope);
+    invalidated
+}
+
+/// Tries it again, after the first time has failed. The other nodes are told once more when it has succeeded, since
+/// they may have loaded meanwhile what the cache that they share had of before.
+///
+/// When this fails too, the change log repeats it: its cursor does not pass a change that could not be invalidated.
+pub(crate) async fn again(loader: &Loader, scope: Scope<'_>) -> Result<()> {
     let mut tries = 1;
-    let invalidated = loop {
-        match once(loader, scope).await {
-            Err(_) if tries < TRIES => {}
-            outcome => break outcome,
-        }
+    loop {
         sleep(FIRST_BACKOFF * tries).await;
         tries += 1;
-    };
+        match once(loader, scope).await {
+            Ok(()) => {
+                announce(loader, scope);
+                return Ok(());
+            }
+            Err(error) if tries == TRIES => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+fn announce(loader: &Loader, scope: Scope<'_>) {
     match (&loader.channel, scope) {
         (Some(channel), Scope::These(codes)) => channel.announce(codes),
         (Some(channel), Scope::All) => channel.announce_all(),
         (None, _) => {}
     }
-    invalidated
 }
 
 /// Invalidates without telling anybody else, tried once: for those who try again by themselves. Ends the joining of

@@ -128,8 +128,11 @@ impl Linkly {
     }
 
     /// Changes a link and answers with it as it is now. When this returns, no resolve that starts
-    /// later in this process sees the link as it was; where a cache elsewhere could not be reached, none
-    /// does once the change log has been read and the cache is back.
+    /// later in this process sees the link as it was.
+    ///
+    /// A cache elsewhere that cannot be reached is not waited for: it is told behind the answer, in two more tries, and
+    /// whenever the change log is read. `linkly_cache::Tiered` does not look up in it until then what it was not told.
+    /// Without that in front of it, a cache that is back and not yet told may answer the link as it was.
     ///
     /// Two changes of different fields at the same moment are both made. A patch with a version is
     /// made only to that version.

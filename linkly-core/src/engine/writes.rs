@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{Instrument, debug_span, warn};
 
-use super::invalidation::{Scope, everywhere};
+use super::invalidation::{Scope, again, first};
 use super::loader::{Loader, timed_out};
 use crate::{Code, Error, Result};
 
@@ -35,9 +35,10 @@ impl Writes {
 
     /// Runs a write to its end, whether or not the caller waits for it, and invalidates `codes`.
     ///
-    /// The caller waits no longer than the write timeout. The write itself is never dropped: it may
-    /// still happen then, and the codes are invalidated once more when it has. `written` is told of a write
-    /// that happened, after the invalidation.
+    /// The caller waits no longer than the write timeout, and for one try to invalidate: while a cache elsewhere is
+    /// away the others would take 150 ms of each write, and what is in this process's memory is gone with the first.
+    /// The write itself is never dropped: it may still happen then, and the codes are invalidated once more when it
+    /// has. `written` is told of a write that happened, after the first try.
     pub(crate) async fn run<T, W>(
         &self,
         name: &'static str,
@@ -59,25 +60,25 @@ impl Writes {
         let loader = self.loader.clone();
         self.runtime.spawn(async move {
             let _guard = guard;
-            let ended = timeout(deadline, &mut write).await;
-            // A failure is logged, and the change log takes it up: the write itself has happened.
-            let _ = everywhere(&loader, Scope::These(&codes)).await;
-            if let [code] = &codes[..] {
-                loader.refresh(code.clone());
-            }
-            if let Ok(ended) = ended {
+            if let Ok(ended) = timeout(deadline, &mut write).await {
                 let result = ended.unwrap_or_else(|panic| Err(panicked(&panic)));
-                if let Ok(done) = &result {
-                    written(done);
-                }
-                let _ = answer.send(result);
+                let tell = || {
+                    if let Ok(done) = &result {
+                        written(done);
+                    }
+                    let _ = answer.send(result);
+                };
+                invalidate(&loader, &codes, tell).await;
             } else {
-                let _ = answer.send(Err(timed_out("the store", deadline)));
+                let tell = || drop(answer.send(Err(timed_out("the store", deadline))));
+                invalidate(&loader, &codes, tell).await;
                 let late = write.await;
-                let _ = everywhere(&loader, Scope::These(&codes)).await;
-                if let Ok(Ok(done)) = &late {
-                    written(done);
-                }
+                let tell = move || {
+                    if let Ok(Ok(done)) = late {
+                        written(&done);
+                    }
+                };
+                invalidate(&loader, &codes, tell).await;
             }
         });
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("linkly", "the runtime is shutting down")))
@@ -99,6 +100,23 @@ impl Writes {
     /// Once closed, waits for the writes on their way; false when the deadline passed first.
     pub(crate) async fn ended(&self, deadline: Duration) -> bool {
         timeout(deadline, async { self.ended.lock().await.recv().await }).await.is_ok()
+    }
+}
+
+/// Invalidates and warms; between the first try and the others, `tell` says that it is so. Failures are logged, and the
+/// change log takes them up: the write itself has happened.
+async fn invalidate(loader: &Arc<Loader>, codes: &[Code], tell: impl FnOnce()) {
+    let warm = || {
+        if let [code] = codes {
+            loader.refresh(code.clone());
+        }
+    };
+    let invalidated = first(loader, Scope::These(codes)).await;
+    warm();
+    tell();
+    if invalidated.is_err() {
+        let _ = again(loader, Scope::These(codes)).await;
+        warm();
     }
 }
 
