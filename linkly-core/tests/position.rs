@@ -26,6 +26,8 @@ struct Far {
     map: MapCache,
     position: Mutex<Option<ChangeCursor>>,
     clears: AtomicUsize,
+    forgets: AtomicUsize,
+    forgetting: Gate,
     cut_off: AtomicBool,
     /// It can be read, and takes nothing in.
     full: AtomicBool,
@@ -47,6 +49,10 @@ impl Far {
 
     fn cut_off(&self, is_cut_off: bool) {
         self.cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    fn forgets(&self) -> usize {
+        self.forgets.load(Ordering::SeqCst)
     }
 
     fn clears(&self) -> usize {
@@ -97,6 +103,8 @@ impl Cache for Shared {
         Ok(())
     }
     async fn forget_all(&self) -> Result<()> {
+        self.far.forgets.fetch_add(1, Ordering::SeqCst);
+        self.far.forgetting.pass().await;
         self.near.clear().await
     }
     async fn position(&self) -> Result<Option<ChangeCursor>> {
@@ -116,10 +124,15 @@ impl Cache for Shared {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 /// It looks at the log when it starts, and then when the test says so.
 async fn engine(store: &TestStore, far: &Arc<Far>) -> Linkly {
-    let hour = Duration::from_secs(3_600);
-    let config = Config::default().with_poll_changes(hour).with_timeouts(hour, hour, hour);
+    engine_that_looks(HOUR, store, far).await
+}
+
+async fn engine_that_looks(every: Duration, store: &TestStore, far: &Arc<Far>) -> Linkly {
+    let config = Config::default().with_poll_changes(every).with_timeouts(HOUR, HOUR, HOUR);
     let cache = Shared { far: far.clone(), ..Shared::default() };
     Linkly::builder(store.clone()).cache(cache).config(config).start().await.unwrap()
 }
@@ -265,6 +278,60 @@ async fn what_another_engine_tells_the_cache_of_after_this_one_loaded_it_is_drop
     first.catch_up().await.unwrap();
     second.catch_up().await.unwrap();
     assert_eq!(resolved(&second).await, "https://example.com/2");
+}
+
+/// It does not look when it starts, and has loaded something when the app looks first.
+#[tokio::test]
+async fn the_first_look_of_an_engine_that_takes_none_by_itself_drops_what_was_loaded_before_it() {
+    for cut_off in [false, true] {
+        let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+        let first = engine(&store, &far).await;
+        insert(&store, "a").await;
+        first.catch_up().await.unwrap();
+        let second = engine_that_looks(Duration::ZERO, &store, &far).await;
+        assert_eq!(resolved(&second).await, "https://example.com/1");
+        update(&store, "a", 2).await;
+        first.catch_up().await.unwrap();
+        assert_eq!(resolved(&second).await, "https://example.com/1", "out of its memory");
+        assert_eq!(far.forgets(), 0, "an engine that looks when it starts has loaded nothing by then");
+        far.cut_off(cut_off);
+        assert_eq!(second.catch_up().await.is_err(), cut_off);
+        assert_eq!(resolved(&second).await, "https://example.com/2", "cut off: {cut_off}");
+        assert_eq!(far.forgets(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_is_dropped_on_its_way_is_taken_from_the_beginning() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    let first = engine(&store, &far).await;
+    insert(&store, "a").await;
+    first.catch_up().await.unwrap();
+    let second = engine_that_looks(Duration::ZERO, &store, &far).await;
+    assert_eq!(resolved(&second).await, "https://example.com/1");
+    update(&store, "a", 2).await;
+    first.catch_up().await.unwrap();
+    far.forgetting.close();
+    tokio::select! {
+        _ = second.catch_up() => panic!("it passed a gate that is closed"),
+        () = far.forgetting.arrived(1) => {}
+    }
+    far.forgetting.open();
+    second.catch_up().await.unwrap();
+    assert_eq!(resolved(&second).await, "https://example.com/2");
+}
+
+/// A clear drops it already.
+#[tokio::test]
+async fn a_first_look_that_clears_drops_nothing_once_more() {
+    let (store, far) = (TestStore::new(), Arc::new(Far::default()));
+    insert(&store, "a").await;
+    let linkly = engine_that_looks(Duration::ZERO, &store, &far).await;
+    assert_eq!(resolved(&linkly).await, "https://example.com/1");
+    update(&store, "a", 2).await;
+    linkly.catch_up().await.unwrap();
+    assert_eq!(resolved(&linkly).await, "https://example.com/2");
+    assert_eq!((far.clears(), far.forgets()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

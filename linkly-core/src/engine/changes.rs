@@ -29,8 +29,8 @@ pub(crate) struct ChangeLog {
 struct Place {
     /// Up to where this process's memory was told; `None` before the log was first read.
     cursor: Option<ChangeCursor>,
-    /// Whether that was tried before, and something may have been loaded since.
-    has_begun: bool,
+    /// Whether something may have been loaded by now: not while the engine starts, with the look that it takes then.
+    may_have_loaded: bool,
     elsewhere: Elsewhere,
 }
 
@@ -51,7 +51,9 @@ type Position = Result<Option<ChangeCursor>>;
 
 impl ChangeLog {
     pub(crate) fn new(loader: Arc<Loader>) -> Self {
-        Self { loader, place: Mutex::default(), caught_up: AtomicU64::new(0) }
+        let may_have_loaded = loader.config.poll_changes.is_zero();
+        let place = Mutex::new(Place { may_have_loaded, ..Place::default() });
+        Self { loader, place, caught_up: AtomicU64::new(0) }
     }
 
     /// How long ago this process was told of all changes.
@@ -84,39 +86,43 @@ impl ChangeLog {
     /// Finds out where the cache's position is, and clears the cache where it has none. The inner result is the cache's:
     /// when it cannot be asked or cleared, this process's memory is told of what changes from now on all the same.
     async fn join(&self, place: &mut Place, position: &Position) -> Result<Result<()>> {
-        let was_loaded = place.cursor.is_none() && std::mem::replace(&mut place.has_begun, true);
+        let may_have_loaded = std::mem::replace(&mut place.may_have_loaded, true);
+        // Whether what was loaded may have changed before the place from which on the log is followed.
+        let mut unseen = place.cursor.is_none() && may_have_loaded;
         let mut outcome = Ok(());
-        match (position, &place.cursor) {
-            (Ok(Some(position)), None) => {
-                (place.cursor, place.elsewhere) = (Some(position.clone()), Elsewhere::Told);
-            }
-            (Ok(Some(position)), Some(_)) => {
-                place.elsewhere = Elsewhere::Behind(position.clone());
+        let (cursor, elsewhere) = match (position, place.cursor.clone()) {
+            (Ok(Some(position)), None) => (position.clone(), Elsewhere::Told),
+            (Ok(Some(position)), Some(cursor)) => {
                 // Another engine may have moved the position past a change of what was loaded from there until now.
-                self.loader.forget_all().await;
+                unseen = true;
+                (cursor, Elsewhere::Behind(position.clone()))
             }
-            (Ok(None), _) => {
+            (Ok(None), cursor) => {
                 // Read first: what is loaded after the clear is no older than that.
                 let next = self.read(None).await?.next;
                 debug!("nobody knows what the cache was told of: it is cleared");
                 outcome = once(&self.loader, Scope::All).await;
                 if outcome.is_ok() {
-                    (place.cursor, place.elsewhere) = (Some(next), Elsewhere::Told);
+                    unseen = false;
+                    (next, Elsewhere::Told)
                 } else {
-                    place.cursor.get_or_insert(next);
+                    (cursor.unwrap_or(next), Elsewhere::Unknown)
                 }
             }
             (Err(error), cursor) => {
                 outcome = Err(error.clone());
-                if cursor.is_none() {
-                    place.cursor = Some(self.read(None).await?.next);
-                }
+                let cursor = match cursor {
+                    Some(cursor) => cursor,
+                    None => self.read(None).await?.next,
+                };
+                (cursor, Elsewhere::Unknown)
             }
-        }
-        if was_loaded {
-            // It may have changed unseen, before the place from which on it is followed.
+        };
+        if unseen {
             self.loader.forget_all().await;
         }
+        // At last, so that a look that is dropped on its way is taken from the beginning.
+        (place.cursor, place.elsewhere) = (Some(cursor), elsewhere);
         Ok(outcome)
     }
 

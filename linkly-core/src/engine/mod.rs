@@ -155,11 +155,17 @@ impl Linkly {
         self.0.engine.writes.finish(async move { everywhere(&loader, Scope::All).await }).await
     }
 
-    /// Reads the store's change log now and forgets what changed, instead of at the next interval.
+    /// Reads the store's change log now and forgets what changed, instead of at the next interval. Without an
+    /// [interval](crate::Config::poll_changes) the first call also drops whatever this process's memory holds: where
+    /// the log stood when that was loaded is not known.
     ///
     /// # Errors
     ///
     /// The store's or the cache's.
+    ///
+    /// # Cancel safety
+    ///
+    /// What this has not told the cache when it is dropped is read again with the next look.
     pub async fn catch_up(&self) -> Result<()> {
         self.0.engine.changes.catch_up().await
     }
