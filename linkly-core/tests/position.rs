@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use linkly_core::chrono::Utc;
 use linkly_core::{
     Cache, ChangeCursor, Code, Config, Entry, Error, Filled, Lease, Link, LinkStore, LinkStoreExt, Linkly, Lookup,
-    Maintenance, Result, Tick,
+    Maintenance, ManualClock, Result, Tick,
 };
-use support::{Gate, MapCache, TestStore, url};
+use support::{Fault, Gate, MapCache, TestStore, url};
 
 /// A cache elsewhere: it keeps its position, can be cut off, and has a memory of the engine's process in front.
 #[derive(Debug, Default)]
@@ -355,6 +355,23 @@ async fn however_much_changes_while_the_cache_is_cut_off_this_process_is_told_of
     let next = engine(&store, &far).await;
     assert_eq!(resolved(&next).await, "https://example.com/3", "and the other is told when it is back");
     assert_eq!((far.position(), far.clears()), (Some(store.inner.changes(None).await.unwrap().next), 1));
+}
+
+#[tokio::test]
+async fn how_far_behind_the_log_the_memory_is_does_not_depend_on_the_cache_elsewhere() {
+    let (store, far, clock) = (TestStore::new(), Arc::new(Far::default()), Arc::new(ManualClock::new()));
+    let config = Config::default().with_poll_changes(HOUR).with_timeouts(HOUR, HOUR, HOUR);
+    let builder = Linkly::builder(store.clone()).cache(Shared { far: far.clone(), ..Shared::default() });
+    let linkly = builder.config(config).clock(clock.clone()).start().await.unwrap();
+    far.cut_off(true);
+    insert(&store, "a").await;
+    clock.advance(Duration::from_secs(3));
+    linkly.catch_up().await.unwrap_err();
+    assert_eq!(linkly.metrics().changes_lag, Some(Duration::ZERO), "the memory was told");
+    clock.advance(Duration::from_secs(3));
+    store.controls.poll_faults.lock().unwrap().push(Fault::Unavailable);
+    linkly.catch_up().await.unwrap_err();
+    assert_eq!(linkly.metrics().changes_lag, Some(Duration::from_secs(3)), "the log could not be read");
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ use crate::{ChangeCursor, Changes, Result, Tick};
 pub(crate) struct ChangeLog {
     loader: Arc<Loader>,
     place: Mutex<Place>,
-    /// When a look began that read the log to its end: in milliseconds, and zero before.
+    /// When the last look began that read the log to its end and told this process's memory, whatever became of a
+    /// cache elsewhere: in milliseconds, and zero before.
     caught_up: AtomicU64,
 }
 
@@ -56,7 +57,7 @@ impl ChangeLog {
         Self { loader, place, caught_up: AtomicU64::new(0) }
     }
 
-    /// How long ago this process was told of all changes.
+    /// How long ago this process's memory was told of all changes.
     pub(crate) fn lag(&self) -> Option<Duration> {
         let at = self.caught_up.load(Ordering::Relaxed);
         (at > 0).then(|| self.loader.clock.tick().since(Tick::from_millis(at)))

@@ -36,9 +36,14 @@ pub struct Metrics {
     pub invalidations: u64,
     /// Codes that the change log reported.
     pub changes: u64,
-    /// How long ago the change log was read to its end and all that it reported was invalidated; `None` before
-    /// the first time. More than [`poll_changes`](crate::Config::poll_changes) and what a look takes is a lag: so old
-    /// an answer can be.
+    /// How long ago the look at the change log began that was the last to read it to its end and to tell this process's
+    /// memory of all that it reported; `None` before the first. More than
+    /// [`poll_changes`](crate::Config::poll_changes) and what a look takes is a lag: so old an answer out of this
+    /// process's memory can be.
+    ///
+    /// Whether a cache elsewhere could be told too does not count, since the memory does not wait for it:
+    /// [`cache_errors`](Self::cache_errors) does, and `linkly_cache::Tiered::untold` says what is left to tell. `Tiered`
+    /// does not look up in it what it was not told by this node.
     pub changes_lag: Option<Duration>,
     /// Codes that other nodes announced on the channel.
     pub heard: u64,
