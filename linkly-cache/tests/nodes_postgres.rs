@@ -146,7 +146,8 @@ where
         assert!(Instant::now() < deadline, "the write is not done");
         tokio::task::yield_now().await;
     }
-    runtime.shutdown_background();
+    // Until its tasks are gone, and with them what they have of the place.
+    tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENT)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
