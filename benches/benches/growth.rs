@@ -47,8 +47,8 @@ struct Growing {
     links: usize,
     clicks: usize,
     made: usize,
-    /// Behind the link that half of those of a size lie behind.
-    middle: Option<Cursor>,
+    /// Behind the link that half of those of a size lie behind, and when that was made.
+    middle: Option<(Cursor, DateTime<Utc>)>,
 }
 
 fn start() -> DateTime<Utc> {
@@ -88,7 +88,8 @@ impl Growing {
             }
             self.links += codes.len();
             if self.links >= size / 2 && self.middle.is_none() {
-                self.middle = self.linkly.list(&page_of(1)).await.unwrap().next;
+                let page = self.linkly.list(&page_of(1)).await.unwrap();
+                self.middle = page.next.zip(page.items.first().map(|link| link.created_at));
             }
         }
         let (with_links, clicks_before) = (self.bytes().await, self.clicks);
@@ -117,7 +118,9 @@ impl Growing {
     async fn measure(&mut self, size: usize, times: usize) {
         let (linkly, store) = (&self.linkly, self.linkly.store());
         let codes = Codes::drawn(size, Shape::Uniform, 1);
-        let deep = page_of(50).with_after(self.middle.clone());
+        let (cursor, made_at) = self.middle.clone().expect("a store that has grown");
+        let deep = page_of(50).with_after(Some(cursor));
+        let of_a_time = page_of(50).with_created(None, Some(made_at + TimeDelta::milliseconds(1)));
         let days = TimeRange::new(start(), start() + TimeDelta::days(30));
         let made = self.made;
         self.made += times;
@@ -130,8 +133,10 @@ impl Growing {
         publish(self.backend, "stats", size, stats);
         let series = async |_| assert!(!linkly.series(HOT, days, Step::Hour).await.unwrap().is_empty());
         publish(self.backend, "series of 30 days", size, at_once(times, series).await);
-        let list = async |_| assert!(!linkly.list(&deep).await.unwrap().items.is_empty());
-        publish(self.backend, "list, half way down", size, at_once(times, list).await);
+        for (what, query) in [("list, half way down", &deep), ("list, made before a time half way", &of_a_time)] {
+            let list = async |_| assert!(!linkly.list(query).await.unwrap().items.is_empty());
+            publish(self.backend, what, size, at_once(times, list).await);
+        }
         let first = self.clicks;
         let batches: Vec<_> = (0..times.div_ceil(20)).map(|i| clicks(first + i * BATCH, BATCH)).collect();
         let record = median(batches.len(), async |i| store.record(&batches[i]).await.unwrap()).await;
