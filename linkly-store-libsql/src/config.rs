@@ -61,7 +61,8 @@ pub struct LibsqlConfig {
     #[serde(default = "busy_timeout_ms")]
     pub busy_timeout_ms: u64,
     /// How much of the file readers map into memory, in bytes; nothing is copied and nothing held by
-    /// this process. Default: 268,435,456 (256 MiB). A disk that fails under a mapped page, or a file that
+    /// this process. Default: 2,147,418,112 (2 GiB less 64 KiB), the
+    /// most that SQLite maps as it is usually compiled. A disk that fails under a mapped page, or a file that
     /// another program cuts short, ends the process by a signal instead of an error: 0 turns it off.
     #[serde(default = "mmap_bytes")]
     pub mmap_bytes: u64,
@@ -271,7 +272,8 @@ const fn busy_timeout_ms() -> u64 {
 }
 
 const fn mmap_bytes() -> u64 {
-    256 * 1_024 * 1_024
+    // SQLITE_MAX_MMAP_SIZE.
+    0x7fff_0000
 }
 
 const fn max_staleness_ms() -> u64 {
