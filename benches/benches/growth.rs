@@ -6,6 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -125,8 +126,12 @@ impl Growing {
         let made = self.made;
         self.made += times;
 
-        let miss = at_once(times, async |i| assert!(linkly.resolve(codes.get(i)).await.is_ok())).await;
-        publish(self.backend, "resolve, a miss", size, miss);
+        // A process that has just begun has mapped nothing of the file yet, and the first look at each of its pages
+        // costs as much as the whole miss does later.
+        let resolve = async |i| assert!(linkly.resolve(codes.get(i)).await.is_ok());
+        at_once(size / 10, resolve).await;
+        publish(self.backend, "resolve, a miss alone", size, median(times, resolve).await);
+        publish(self.backend, "resolve, 64 misses at once", size, at_once(times, resolve).await);
         let create = median(times, async |i| drop(linkly.create(new(&format!("n{}", made + i))).await.unwrap())).await;
         publish(self.backend, "create", size, create);
         let stats = at_once(times, async |_| assert!(linkly.stats(HOT).await.unwrap().clicks > 0)).await;
@@ -202,6 +207,24 @@ async fn cached(links: usize) -> f64 {
     (resident() - before - text as f64 * held as f64 / links as f64) / held as f64
 }
 
+/// What SQLite itself takes for a row of a table of that size: rusqlite, one look-up after the other.
+fn look_up(file: &Path, size: usize, times: usize) -> f64 {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.pragma_update(None, "mmap_size", i64::from(i32::MAX)).unwrap();
+    let mut row = connection.prepare("SELECT id, url FROM links WHERE code = ?1 AND retired_at IS NULL").unwrap();
+    let codes = Codes::drawn(size, Shape::Uniform, 1);
+    let mut look_up = |from: usize, count: usize| {
+        let start = Instant::now();
+        for i in from..from + count {
+            let url = row.query_row([codes.get(i)], |row| row.get::<_, String>(1)).unwrap();
+            assert!(!url.is_empty());
+        }
+        start.elapsed().as_nanos() as f64 / count as f64
+    };
+    look_up(0, size / 10);
+    look_up(0, times)
+}
+
 fn main() {
     let run = Run::asked();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -210,12 +233,14 @@ fn main() {
     publish("memory", "bytes for a cached link beyond its text", links, runtime.block_on(cached(links)));
 
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("linkly.db").display());
+    let file = folder.path().join("linkly.db");
+    let url = format!("sqlite:{}", file.display());
     runtime.block_on(async {
         let mut growing = Growing::new("sqlite", SqliteStore::connect(&url).await.unwrap()).await;
         for size in &run.sizes {
             growing.grow(*size).await;
             growing.measure(*size, run.times).await;
+            publish("sqlite", "raw: a look-up by rusqlite, out of many", *size, look_up(&file, *size, run.times));
         }
     });
     drop(folder);
