@@ -61,9 +61,9 @@ pub struct LibsqlConfig {
     #[serde(default = "busy_timeout_ms")]
     pub busy_timeout_ms: u64,
     /// How much of the file readers map into memory, in bytes; nothing is copied and nothing held by
-    /// this process. Default: 2,147,418,112 (2 GiB less 64 KiB), the
-    /// most that SQLite maps as it is usually compiled. A disk that fails under a mapped page, or a file that
-    /// another program cuts short, ends the process by a signal instead of an error: 0 turns it off.
+    /// this process. Default: 2,147,418,112 (2 GiB less 64 KiB), the most that SQLite maps as it is usually
+    /// compiled. A disk that fails under a mapped page, or a file that another program cuts short, ends the
+    /// process by a signal instead of an error: 0 turns it off.
     #[serde(default = "mmap_bytes")]
     pub mmap_bytes: u64,
 }
