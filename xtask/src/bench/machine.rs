@@ -1,11 +1,32 @@
 //! Where the figures were taken.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
-use crate::process::{Cmd, Result, find};
+use crate::process::{Cmd, Failure, Result, find};
 
-/// Machine and versions, a line each.
-pub(crate) fn describe() -> Result<String> {
+/// The machine that each backend and each section was measured on last, by its name.
+pub(crate) type Machines = BTreeMap<String, String>;
+
+/// Reads them: a name, a tab and the machine on each line.
+pub(crate) fn read(path: &Path) -> Result<Machines> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(format!("{}: {error}", path.display())));
+        }
+        text => text.unwrap_or_default(),
+    };
+    Ok(text.lines().filter_map(|line| line.split_once('\t')).map(|(name, on)| (name.into(), on.into())).collect())
+}
+
+/// As they are kept.
+pub(crate) fn lines(machines: &Machines) -> String {
+    machines.iter().map(|(name, on)| format!("{name}\t{on}\n")).collect()
+}
+
+/// This one.
+pub(crate) fn this() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("a processor without a name", |(_, model)| model);
@@ -13,12 +34,16 @@ pub(crate) fn describe() -> Result<String> {
     let kib =
         memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().split(' ').next()?.parse::<f64>().ok());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{model}, {cores} cores, {:.0} GiB", kib.unwrap_or(0.0) / 1_048_576.0)
+}
+
+/// The versions of what was measured, a line each.
+pub(crate) fn versions() -> Result<String> {
     let said = |program: &str, args: &[&str]| -> Result<String> {
         let path = find(program).map_or_else(|| program.to_owned(), |path| path.display().to_string());
         Ok(Cmd::new(path).args(args.iter().copied()).output()?.trim().to_owned())
     };
     let mut lines = vec![
-        format!("- {model}, {cores} cores, {:.0} GiB", kib.unwrap_or(0.0) / 1_048_576.0),
         format!("- {}", said("uname", &["-srm"])?),
         format!("- {}", said("rustc", &["--version"])?),
         format!("- {}", said("postgres", &["--version"])?),
@@ -41,6 +66,16 @@ fn locked<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_are_read_as_they_are_written() {
+        let path = std::env::temp_dir().join(format!("linkly-machines-{}", std::process::id()));
+        assert_eq!(read(&path).unwrap(), Machines::new());
+        let machines = Machines::from([("sqlite".into(), this()), ("growth".into(), "another, 4 cores".into())]);
+        fs::write(&path, lines(&machines)).unwrap();
+        assert_eq!(read(&path).unwrap(), machines);
+        fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn a_version_is_that_of_the_crate_of_this_very_name() {

@@ -19,6 +19,11 @@ use crate::setup;
 use figures::Figure;
 use suite::Size;
 
+/// Where among the kept figures it stands which machine each is of.
+const MACHINES: &str = "machines.tsv";
+/// And how operations grow.
+const GROWTH: &str = "growth.tsv";
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Subject {
@@ -88,6 +93,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
                     let path = kept.join("suite.tsv");
                     let all = figures::replaced(figures::read(&path)?, &figures, &suite::names());
                     write(&path, &figures::lines(&all))?;
+                    keep_machine(&kept, &[backend.name])?;
                 }
                 measured.extend(figures);
             }
@@ -101,13 +107,15 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result {
                 return check(&figures, &[http::BACKEND]);
             }
             write(&kept.join("http.md"), &section)?;
+            keep_machine(&kept, &["http"])?;
         }
         Subject::Report => {}
         Subject::Growth => {
             let sizes = options.sizes.as_deref().unwrap_or(growth::sizes(options.size));
-            let grown = growth::measure(sizes, &workspace.target, &folder().join("growth.svg"))?;
-            write(&kept.join("growth.md"), &grown)?;
+            write(&kept.join(GROWTH), &growth::measure(sizes, &workspace.target)?)?;
+            keep_machine(&kept, &["growth"])?;
             write(&kept.join("minimal.md"), &minimal::measure(&workspace.root, &workspace.target)?)?;
+            keep_machine(&kept, &["minimal"])?;
         }
     }
     write_report()
@@ -119,6 +127,14 @@ fn check(figures: &[Figure], measured: &[&str]) -> Result {
     Ok(())
 }
 
+/// Notes that these were measured on this machine.
+fn keep_machine(kept: &Path, names: &[&str]) -> Result {
+    let path = kept.join(MACHINES);
+    let mut machines = machine::read(&path)?;
+    machines.extend(names.iter().map(|name| ((*name).to_owned(), machine::this())));
+    write(&path, &machine::lines(&machines))
+}
+
 /// Writes the report from the figures of the last runs.
 fn write_report() -> Result {
     let folder = folder();
@@ -127,10 +143,13 @@ fn write_report() -> Result {
     plot::latency(&folder.join("latency.svg"), &figures)?;
     plot::concurrency(&folder.join("concurrency.svg"), &figures)?;
     // Those that were measured, in this order.
-    let sections =
-        ["http.md", "growth.md", "minimal.md"].map(|name| fs::read_to_string(folder.join("figures").join(name)));
-    let sections: Vec<String> = sections.into_iter().flatten().collect();
-    let report = report::render(&machine::describe()?, &figures, &floors, &sections);
+    let kept = folder.join("figures");
+    let text = |name: &str| fs::read_to_string(kept.join(name)).ok();
+    let growth = text(GROWTH).map(|kept| growth::report(&kept, &folder.join("growth.svg"))).transpose()?;
+    let sections = [("http", text("http.md")), ("growth", growth), ("minimal", text("minimal.md"))];
+    let sections: Vec<(&str, String)> = sections.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
+    let machines = machine::read(&kept.join(MACHINES))?;
+    let report = report::render(&machine::versions()?, &machines, &figures, &floors, &sections);
     write(&folder.join("REPORT.md"), &report)
 }
 

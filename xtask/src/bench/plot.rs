@@ -60,11 +60,18 @@ pub(crate) fn concurrency(path: &Path, figures: &[Figure]) -> Result {
         }
     }
     let rate = |rate: &f64| if *rate >= 1e6 { format!("{} M/s", rate / 1e6) } else { format!("{} k/s", rate / 1e3) };
-    lines(path, "Hits a second, by the number of tasks", "tasks", &series, &rate)
+    lines(path, "Hits a second, by the number of tasks", "tasks", &series, &|tasks| format!("{tasks:.0}"), &rate)
 }
 
 /// Lines on two logarithmic axes.
-pub(crate) fn lines(path: &Path, title: &str, x: &str, series: &[Series], y_label: &dyn Fn(&f64) -> String) -> Result {
+pub(crate) fn lines(
+    path: &Path,
+    title: &str,
+    x: &str,
+    series: &[Series],
+    x_label: &dyn Fn(&f64) -> String,
+    y_label: &dyn Fn(&f64) -> String,
+) -> Result {
     let draw = || -> std::result::Result<(), Box<dyn Error>> {
         let root = SVGBackend::new(path, (900, 520)).into_drawing_area();
         root.fill(&WHITE)?;
@@ -77,7 +84,8 @@ pub(crate) fn lines(path: &Path, title: &str, x: &str, series: &[Series], y_labe
                 with_legend(span(series, |point| point.0, 1.0)).log_scale(),
                 span(series, |point| point.1, 1.5).log_scale(),
             )?;
-        chart.configure_mesh().x_desc(x).y_label_formatter(y_label).light_line_style(WHITE).draw()?;
+        let mesh = &mut chart.configure_mesh();
+        mesh.x_desc(x).x_label_formatter(x_label).y_label_formatter(y_label).light_line_style(WHITE).draw()?;
         for (place, (name, points)) in series.iter().enumerate() {
             let color = Palette99::pick(place).stroke_width(2);
             let line = chart.draw_series(LineSeries::new(points.iter().copied(), color).point_size(3))?;
@@ -121,9 +129,9 @@ fn dots(
     Ok(())
 }
 
-/// With a quarter more on a logarithmic axis, for the legend.
+/// With two fifths of a logarithmic axis more, for the legend.
 fn with_legend(span: Range<f64>) -> Range<f64> {
-    span.start..span.end * (span.end / span.start).powf(1.0 / 3.0)
+    span.start..span.end * (span.end / span.start).powf(2.0 / 3.0)
 }
 
 /// From below the least to above the most.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Figure;
 use super::floors::{self, Floor};
+use super::machine::Machines;
 
 /// What it begins with.
 const INTRODUCTION: &str = "\
@@ -17,8 +18,15 @@ time. Below its floor `cargo xtask bench --check` fails. How it is measured, and
 ";
 
 /// The whole of it.
-pub(crate) fn render(machine: &str, figures: &[Figure], floors: &[Floor], sections: &[String]) -> String {
-    let mut report = format!("{INTRODUCTION}\n{machine}\n");
+pub(crate) fn render(
+    versions: &str,
+    machines: &Machines,
+    figures: &[Figure],
+    floors: &[Floor],
+    sections: &[(&str, String)],
+) -> String {
+    let mut report = format!("{INTRODUCTION}\n{versions}\n");
+    let on = |name: &str| machines.get(name).map_or(String::new(), |machine| format!("\nMeasured on {machine}.\n"));
     if !figures.is_empty() {
         report.push_str("\n![Time of an operation by backend](latency.svg)\n");
         report.push_str("\n![Hits a second by the number of tasks](concurrency.svg)\n");
@@ -28,9 +36,10 @@ pub(crate) fn render(machine: &str, figures: &[Figure], floors: &[Floor], sectio
     for backend in backends {
         let _ = write!(report, "\n## {backend}\n\n{}", table(backend, figures, floors));
         report.push_str(&missed(backend, figures, floors));
+        report.push_str(&on(backend));
     }
-    for section in sections {
-        let _ = write!(report, "\n{section}");
+    for (name, section) in sections {
+        let _ = write!(report, "\n{}\n{}", section.trim_end(), on(name));
     }
     report
 }
@@ -85,14 +94,18 @@ mod tests {
         let figures = [figure("sqlite", "resolve/miss, 64 tasks", 0.5), figure("redis", "resolve/hit, 1", 2.0)];
         let aim = Some(Aim { ratio: 0.6, because: "It is slow.".into() });
         let floors = [Floor { backend: "sqlite".into(), name: "resolve/miss, 64 tasks".into(), least: 0.4, aim }];
-        let report = render("- a machine", &figures, &floors, &["## Over HTTP\n".to_owned()]);
-        assert!(report.contains("\n- a machine\n"), "{report}");
+        let machines = Machines::from([("redis".into(), "a machine".into()), ("http".into(), "another".into())]);
+        let report = render("- a version", &machines, &figures, &floors, &[("http", "## Over HTTP\n".to_owned())]);
+        assert!(report.contains("\n- a version\n"), "{report}");
         assert!(report.contains("\n## sqlite\n\n| | raw |"), "{report}");
         assert!(report.contains("\n| resolve: miss, 64 tasks | 500 ns | 1.00 µs | 0.50 | 0.40 |\n"), "{report}");
         assert!(report.contains("|\n\n- resolve: miss, 64 tasks: 0.60 is aimed at. It is slow.\n"), "{report}");
         assert!(report.contains("\n## redis\n"), "{report}");
-        assert!(report.contains("\n| resolve: hit, 1 | 2.00 µs | 1.00 µs | 2.00 |  |\n"), "{report}");
-        assert!(report.ends_with("\n## Over HTTP\n"), "{report}");
+        assert!(
+            report.contains("\n| resolve: hit, 1 | 2.00 µs | 1.00 µs | 2.00 |  |\n\nMeasured on a machine.\n"),
+            "{report}"
+        );
+        assert!(report.ends_with("\n## Over HTTP\n\nMeasured on another.\n"), "{report}");
     }
 
     #[test]
