@@ -181,7 +181,7 @@ impl Hangs {
 
     async fn pass(&self) {
         if self.hangs.load(SeqCst) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
