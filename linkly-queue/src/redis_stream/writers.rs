@@ -65,12 +65,13 @@ impl StreamWriters {
         let is_finished = late.is_empty();
         // All of them together: while Redis is down, not a second for each.
         let give_back = async {
+            let mut are_back = true;
             for name in late {
-                writer::give_back(&self.shared, name).await?;
+                are_back &= writer::give_back(&self.shared, name).await.is_ok();
             }
-            Ok::<_, linkly_core::Error>(())
+            are_back
         };
-        if !matches!(timeout(GIVE_BACK_WITHIN, give_back).await, Ok(Ok(()))) {
+        if !matches!(timeout(GIVE_BACK_WITHIN, give_back).await, Ok(true)) {
             let after = self.shared.config.claim_after;
             tracing::warn!(?after, "clicks in hand could not be given back: others take them when they are due");
         }
